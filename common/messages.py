@@ -1,0 +1,224 @@
+"""The messages that travel between the processes: small, frozen, without personal data.
+
+`SyncRequest` is the one door: a notification, a timer, a lifecycle event and an operator's command all become it.
+Losing one loses no data (the poll comes anyway); a repeated one costs one empty round.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from common.clock import from_text, to_text
+from common.errors import MessageUnreadableError
+
+E = TypeVar("E", bound=StrEnum)
+
+OBJECT_IDS_LIMIT = 1_000
+"""More announced objects than this are not named one by one: the follow-ups then simply run another round."""
+
+
+class Stream(StrEnum):
+    """One of the two delta streams of a tenant."""
+
+    USERS = "users"
+    GROUPS = "groups"
+
+
+class Mode(StrEnum):
+    """How far a stream is to be advanced: from its cursor, or from the beginning."""
+
+    INCREMENTAL = "incremental"
+    FULL = "full"
+
+
+class Reason(StrEnum):
+    """Who asked for the round; kept in the history of rounds and in the feed of changes."""
+
+    NOTIFICATION = "notification"
+    FOLLOW_UP = "follow_up"
+    POLL = "poll"
+    OPERATOR = "operator"
+    FIRST_SYNC = "first_sync"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a word, not a secret
+    FINGERPRINT = "fingerprint"
+    CALENDAR = "calendar"
+    MISSED = "missed"
+    SUBSCRIPTION_GAP = "subscription_gap"
+    RECHECK = "recheck"
+    CONTINUED = "continued"
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """Advance this stream of this tenant, once, after `requested_at`.
+
+    `object_ids` are hints: objects the sender has heard of. `follow_up` counts how often they were asked for before.
+    `attempt` counts failures of this very request. `request_ids` name the operators' commands that it answers.
+    """
+
+    tenant_id: str
+    stream: Stream
+    reason: Reason
+    requested_at: datetime
+    mode: Mode = Mode.INCREMENTAL
+    object_ids: tuple[str, ...] = ()
+    follow_up: int = 0
+    attempt: int = 0
+    request_ids: tuple[str, ...] = ()
+
+    def again(self) -> SyncRequest:
+        return replace(self, attempt=self.attempt + 1)
+
+
+class LifecycleEvent(StrEnum):
+    """What Graph says about a subscription (Microsoft: change-notifications-lifecycle-events)."""
+
+    REAUTHORIZATION_REQUIRED = "reauthorizationRequired"
+    SUBSCRIPTION_REMOVED = "subscriptionRemoved"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True)
+class LifecycleNotice:
+    """A lifecycle event of one subscription, proven to belong to `stream` by its `clientState`."""
+
+    tenant_id: str
+    stream: Stream
+    event: LifecycleEvent
+    subscription_id: str
+    received_at: datetime
+
+
+class Verb(StrEnum):
+    """The commands an operator may put on the queue."""
+
+    FULL_RESYNC = "full_resync"
+    SYNC_NOW = "sync_now"
+
+
+@dataclass(frozen=True)
+class Command:
+    """An operator's command; `tenant` is an id, a domain, a name or ``*``; no stream means both."""
+
+    verb: Verb
+    tenant: str
+    stream: Stream | None
+    request_id: str
+
+
+def encode(message: SyncRequest | LifecycleNotice) -> bytes:
+    """Return the JSON body of `message`; times are RFC 3339, empty fields are left out."""
+    fields = {name: _plain(value) for name, value in vars(message).items()}
+    return json.dumps({name: value for name, value in fields.items() if value not in ([], 0)}).encode()
+
+
+def decode_request(body: bytes) -> SyncRequest:
+    """Read a `SyncRequest`.
+
+    Raises:
+        MessageUnreadableError: with what is wrong, without repeating the body.
+    """
+    fields = _object(body)
+    return SyncRequest(
+        tenant_id=_guid(fields, "tenant_id"),
+        stream=_choice(fields, "stream", Stream),
+        reason=_choice(fields, "reason", Reason),
+        requested_at=_moment(fields, "requested_at"),
+        mode=_choice(fields, "mode", Mode, Mode.INCREMENTAL),
+        object_ids=_texts(fields, "object_ids"),
+        follow_up=_count(fields, "follow_up"),
+        attempt=_count(fields, "attempt"),
+        request_ids=_texts(fields, "request_ids"),
+    )
+
+
+def decode_lifecycle(body: bytes) -> LifecycleNotice:
+    """Read a `LifecycleNotice`.
+
+    Raises:
+        MessageUnreadableError: with what is wrong, without repeating the body.
+    """
+    fields = _object(body)
+    return LifecycleNotice(
+        tenant_id=_guid(fields, "tenant_id"),
+        stream=_choice(fields, "stream", Stream),
+        event=_choice(fields, "event", LifecycleEvent),
+        subscription_id=_guid(fields, "subscription_id"),
+        received_at=_moment(fields, "received_at"),
+    )
+
+
+def decode_command(body: bytes, request_id: str) -> Command:
+    """Read a command as a person types it: ``{"command":"full_resync","tenant":"*","stream":"users"}``.
+
+    Raises:
+        MessageUnreadableError: with what is wrong and what would have been right.
+    """
+    fields = _object(body)
+    stream = fields.get("stream", "*")
+    tenant = fields.get("tenant")
+    if not isinstance(tenant, str) or not tenant.strip():
+        raise MessageUnreadableError('"tenant" is missing: give an id, a domain, a name, or "*" for all.')
+    return Command(
+        verb=_choice(fields, "command", Verb),
+        tenant=tenant.strip(),
+        stream=None if stream == "*" else _choice(fields, "stream", Stream),
+        request_id=request_id,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return to_text(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise MessageUnreadableError("The body is not JSON.") from None
+    if not isinstance(fields, dict):
+        raise MessageUnreadableError("The body is JSON, but not an object.")
+    return fields
+
+
+def _choice(fields: dict[str, Any], name: str, kind: type[E], default: E | None = None) -> E:
+    value = fields.get(name, default)
+    try:
+        return kind(value)  # type: ignore[arg-type]  # None and wrong types are what the ValueError is for
+    except ValueError:
+        raise MessageUnreadableError(f'"{name}" must be one of: {", ".join(kind)}.') from None
+
+
+def _guid(fields: dict[str, Any], name: str) -> str:
+    try:
+        return str(UUID(fields[name]))
+    except (KeyError, ValueError, AttributeError, TypeError):
+        raise MessageUnreadableError(f'"{name}" must be a GUID.') from None
+
+
+def _moment(fields: dict[str, Any], name: str) -> datetime:
+    try:
+        return from_text(fields[name])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        raise MessageUnreadableError(f'"{name}" must be a time such as 2026-03-02T08:15:30Z.') from None
+
+
+def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = fields.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise MessageUnreadableError(f'"{name}" must be a list of texts.')
+    return tuple(value)
+
+
+def _count(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1_000_000:
+        raise MessageUnreadableError(f'"{name}" must be a whole number from 0.')
+    return value
