@@ -1,0 +1,40 @@
+"""How a connection to RabbitMQ is made: named, with heartbeats, never waiting for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pika
+
+from common.config import Settings
+from common.errors import SettingsError
+
+HEARTBEAT_SECONDS = 20
+CONNECT_SECONDS = 5
+
+
+def process_name(process: str) -> str:
+    """Return the name shown in the management UI, e.g. ``worker@host:4711``."""
+    return f"{process}@{socket.gethostname()}:{os.getpid()}"
+
+
+def parameters(settings: Settings, name: str) -> pika.URLParameters:
+    """Return pika's parameters for a connection that the management UI shows as `name`.
+
+    Raises:
+        SettingsError: the address is none.
+    """
+    try:
+        result = pika.URLParameters(settings.amqp_url.get_secret_value())
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"ENTRA_SMS_AMQP_URL is no AMQP address ({type(error).__name__}); "
+            "it looks like amqp://user:password@host:5672/%2F."
+        ) from None
+    result.heartbeat = HEARTBEAT_SECONDS
+    result.socket_timeout = CONNECT_SECONDS
+    result.stack_timeout = CONNECT_SECONDS
+    result.blocked_connection_timeout = 2 * HEARTBEAT_SECONDS
+    result.client_properties = {"connection_name": name, "product": "entra-sms-sync"}
+    return result

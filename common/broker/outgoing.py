@@ -1,0 +1,55 @@
+"""What each message looks like on the wire: where it goes, its type, its headers. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from common import messages, topology
+from common.messages import LifecycleNotice, SyncRequest, Verb
+
+FIRST_LINE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message ready to be published; `exchange` "" means: straight into the queue `routing_key`."""
+
+    exchange: str
+    routing_key: str
+    type: str
+    body: bytes
+    headers: Mapping[str, str | int] = field(default_factory=dict)
+    message_id: str = field(default_factory=lambda: str(uuid4()))
+
+
+def request(message: SyncRequest, *, delay_seconds: float = 0.0) -> Outgoing:
+    """Return the message that asks for a round, at once or after at least `delay_seconds`."""
+    body = messages.encode(message)
+    headers = {"x-tenant": message.tenant_id, "x-stream": str(message.stream), "x-reason": str(message.reason)}
+    if delay_seconds > 0:
+        return Outgoing("", topology.delayed_queue(delay_seconds), "sync_request", body, headers)
+    return Outgoing(topology.EXCHANGE, topology.request_key(message.stream), "sync_request", body, headers)
+
+
+def lifecycle(notice: LifecycleNotice) -> Outgoing:
+    """Return the message that hands a lifecycle event to a worker."""
+    headers = {"x-tenant": notice.tenant_id, "x-event": str(notice.event)}
+    return Outgoing(
+        topology.EXCHANGE, topology.lifecycle_key(notice.event), "lifecycle", messages.encode(notice), headers
+    )
+
+
+def command(verb: Verb, fields: Mapping[str, str], message_id: str) -> Outgoing:
+    """Return an operator's command, the same as a person would type it into the management UI."""
+    body = json.dumps({"command": verb, **fields}).encode()
+    return Outgoing(topology.EXCHANGE, topology.command_key(verb), "command", body, message_id=message_id)
+
+
+def dead_letter(body: bytes, *, queue: str, message_type: str, reason: str, error: str) -> Outgoing:
+    """Return `body` as a dead letter: where it came from, why it was given up, the first line of the error."""
+    first_line = error.splitlines()[0][:FIRST_LINE_LIMIT] if error else ""
+    headers = {"x-origin-queue": queue, "x-reason": reason, "x-error": first_line}
+    return Outgoing(topology.EXCHANGE, topology.REJECTED_KEY, message_type, body, headers)

@@ -1,0 +1,218 @@
+"""Publishing with confirms: `publish` returns only after the broker has the message safely.
+
+One connection a process, driven by one thread; any number of threads publish through it and their confirms are
+pipelined. A message is never sent twice by itself: whoever gets the error knows whether sending it again is right.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import AMQPError
+
+from common import logging, topology
+from common.broker import connection as broker_connection
+from common.broker.outgoing import Outgoing
+from common.config import Settings
+from common.errors import BrokerUnavailableError
+
+CONFIRM_SECONDS = 1.5
+RECONNECT_SECONDS = 0.5
+
+log = logging.get("publisher")
+
+
+class Publisher:
+    """A thread that owns a connection, and the queue of what it is to send."""
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        self._parameters = broker_connection.parameters(settings, broker_connection.process_name(process))
+        self._app_id = process
+        self._waiting: deque[tuple[Outgoing, Future[None]]] = deque()
+        self._unconfirmed: dict[int, Future[None]] = {}
+        self._by_message_id: dict[str, Future[None]] = {}
+        self._next_tag = 1
+        self._connection: SelectConnection | None = None
+        self._channel: Any = None
+        self._connected = threading.Event()
+        self._stopping = threading.Event()
+        self._down_since: float | None = None
+        self._start_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def publish(self, message: Outgoing, *, timeout_seconds: float = CONFIRM_SECONDS) -> None:
+        """Send `message` and wait for the broker's confirm.
+
+        Raises:
+            BrokerUnavailableError: no confirm in time, refused, or no queue would take it. It may have arrived all the
+                same, so a repeated message must be harmless.
+        """
+        self._ensure_started()
+        deadline = time.monotonic() + timeout_seconds
+        if self._given_up() or not self._connected.wait(timeout_seconds):
+            raise BrokerUnavailableError("RabbitMQ cannot be reached.")
+        confirmed: Future[None] = Future()
+        self._waiting.append((message, confirmed))
+        self._wake()
+        try:
+            confirmed.result(max(0.0, deadline - time.monotonic()))
+        except FutureTimeoutError:
+            confirmed.cancel()
+            raise BrokerUnavailableError(f"RabbitMQ did not confirm within {timeout_seconds} s.") from None
+
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection now; starts connecting if nobody has yet."""
+        self._ensure_started()
+        return self._connected.is_set()
+
+    def close(self) -> None:
+        """Close the connection and end the thread; what was not confirmed fails."""
+        self._stopping.set()
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(self._close_connection)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _ensure_started(self) -> None:
+        with self._start_lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                self._thread.start()
+
+    def _given_up(self) -> bool:
+        """Whether the broker has been away for so long that waiting for it would only hold the caller."""
+        down_since = self._down_since
+        return down_since is not None and time.monotonic() - down_since > CONFIRM_SECONDS
+
+    def _wake(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(self._send_waiting)
+
+    # From here on everything runs on the publisher's own thread.
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._connection = SelectConnection(
+                    self._parameters,
+                    on_open_callback=self._on_open,
+                    on_open_error_callback=self._on_lost,
+                    on_close_callback=self._on_lost,
+                )
+                self._connection.ioloop.start()
+            except (AMQPError, OSError) as error:
+                self._on_lost(None, error)
+            self._stopping.wait(RECONNECT_SECONDS)
+
+    def _on_open(self, connection: SelectConnection) -> None:
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_return_callback(self._on_returned)
+        topology.declare(channel)
+        # Requests on a channel are answered in their order: when this one is, everything above is declared.
+        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._on_ready(channel))
+
+    def _on_ready(self, channel: Any) -> None:
+        self._channel, self._next_tag, self._down_since = channel, 1, None
+        self._connected.set()
+        log.info("broker_connected")
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._waiting and self._connected.is_set():
+            message, confirmed = self._waiting.popleft()
+            if not confirmed.cancelled():
+                self._send(message, confirmed)
+
+    def _send(self, message: Outgoing, confirmed: Future[None]) -> None:
+        properties = pika.BasicProperties(
+            content_type="application/json",
+            delivery_mode=pika.DeliveryMode.Persistent.value,
+            message_id=message.message_id,
+            timestamp=int(time.time()),
+            type=message.type,
+            app_id=self._app_id,
+            headers=dict(message.headers),
+        )
+        try:
+            self._channel.basic_publish(
+                message.exchange, message.routing_key, message.body, properties=properties, mandatory=True
+            )
+        except AMQPError as error:
+            _fail(confirmed, f"RabbitMQ refused to take a message: {type(error).__name__}.")
+            return
+        self._unconfirmed[self._next_tag] = confirmed
+        self._by_message_id[message.message_id] = confirmed
+        confirmed.add_done_callback(lambda _: self._by_message_id.pop(message.message_id, None))
+        self._next_tag += 1
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        refused = isinstance(method, pika.spec.Basic.Nack)
+        first = min(self._unconfirmed, default=method.delivery_tag) if method.multiple else method.delivery_tag
+        for tag in range(first, method.delivery_tag + 1):
+            confirmed = self._unconfirmed.pop(tag, None)
+            if confirmed is None:
+                continue
+            if refused:
+                _fail(confirmed, "RabbitMQ refused the message (the queue is full or has no majority).")
+            else:
+                _succeed(confirmed)
+
+    def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        """Fail a message that no queue took; its positive confirm follows and finds it settled."""
+        confirmed = self._by_message_id.get(properties.message_id)
+        if confirmed is not None:
+            _fail(confirmed, f"No queue takes messages for {method.routing_key!r}.")
+
+    def _on_channel_closed(self, channel: Any, reason: Exception) -> None:
+        if not self._stopping.is_set() and channel.connection.is_open:
+            log.error("broker_channel_closed", error=str(reason))
+            channel.connection.close()
+
+    def _on_lost(self, connection: SelectConnection | None, error: Exception | str) -> None:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+            if not self._stopping.is_set():
+                log.warning("broker_lost", error=type(error).__name__, retry_seconds=RECONNECT_SECONDS)
+        self._connected.clear()
+        self._channel = None
+        lost = list(self._unconfirmed.values()) + [confirmed for _, confirmed in self._waiting]
+        self._unconfirmed.clear()
+        self._waiting.clear()
+        for confirmed in lost:
+            _fail(confirmed, "The connection to RabbitMQ was lost before the confirm.")
+        if connection is not None:
+            connection.ioloop.stop()
+
+    def _close_connection(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.close()
+        elif connection is not None:
+            connection.ioloop.stop()
+
+
+def _succeed(confirmed: Future[None]) -> None:
+    try:
+        confirmed.set_result(None)
+    except InvalidStateError:
+        return  # the caller gave up waiting, or the message came back as unroutable
+
+
+def _fail(confirmed: Future[None], sentence: str) -> None:
+    try:
+        confirmed.set_exception(BrokerUnavailableError(sentence))
+    except InvalidStateError:
+        return  # the caller gave up waiting

@@ -1,0 +1,133 @@
+"""The database as the processes use it: `read` and `write` transactions, and the database's own clock.
+
+SQLAlchemy's and the drivers' exceptions stop here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+
+from common.config import Settings
+from common.errors import DatabaseUnavailableError, SettingsError
+
+SQLITE_BUSY_SECONDS = 30
+POOL_SIZE = 20
+
+
+class Database:
+    """One engine, and the two kinds of transaction that are run on it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Database:
+        """Make the engine; connects to nothing yet.
+
+        Raises:
+            SettingsError: the address is none, or of a database that is not supported.
+        """
+        return cls.from_url(settings.database_url.get_secret_value())
+
+    @classmethod
+    def from_url(cls, address: str) -> Database:
+        try:
+            url = make_url(address)
+            if url.get_backend_name() not in ("sqlite", "postgresql"):
+                raise SettingsError("ENTRA_SMS_DATABASE_URL must begin with postgresql+psycopg:// or sqlite:///.")
+            if url.get_backend_name() == "sqlite":
+                return cls(_sqlite_engine(address, url.database))
+            return cls(create_engine(address, pool_pre_ping=True, pool_size=POOL_SIZE, max_overflow=POOL_SIZE))
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError):
+            raise SettingsError(
+                "ENTRA_SMS_DATABASE_URL is no database address; "
+                "it looks like postgresql+psycopg://user:password@host/name or sqlite:///path."
+            ) from None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, or rolled back when it raises.
+
+        In SQLite it takes the write lock at once, so that what is read in it cannot change before the commit.
+        """
+        with _translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(takes_write_lock=True)
+            with connection.begin():
+                yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """Return the database's time: the one clock that all workers share."""
+        if self.is_sqlite:
+            return datetime.now(UTC)  # the database is a file on this machine
+        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def batches(items: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
+    """Cut `items` for an IN list: SQLite allows 32,766 parameters in a statement."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise DatabaseUnavailableError(f"The database failed: {_first_line(error)}") from error
+    except SQLAlchemyError as error:
+        if "QueuePool limit" in str(error):
+            raise DatabaseUnavailableError("The database has no free connection.") from error
+        raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    """The driver's words without the statement and its parameters, which may be personal data."""
+    text = str(error.orig).strip()
+    return f"{type(error.orig).__name__}: {text.splitlines()[0][:200]}" if text else type(error.orig).__name__
+
+
+def _sqlite_engine(address: str, path: str | None) -> Engine:
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("takes_write_lock", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,223 @@
+"""All tables. Directory data enters them in one place, `worker.apply`; everybody else reads.
+
+Every row belongs to a tenant and is keyed by the directory's object id: names are not unique, ids are.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import postgresql
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Guid = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+"""A GUID as lower-case text with dashes; PostgreSQL keeps it in 16 bytes."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time: aware and in UTC in Python, `timestamptz` in PostgreSQL, UTC text in SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return moment
+
+
+Sequence = BigInteger().with_variant(Integer, "sqlite")
+"""A growing number; SQLite counts only INTEGER primary keys by itself."""
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), primary_key=True)
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Guid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("domain", Text),
+    Column("client_id", Text, nullable=False),
+    Column("credential", Text, nullable=False, comment="sealed by common.secrets.Vault"),
+    Column("default_region", Text, comment="ISO 3166-1 alpha-2, for people without a usageLocation"),
+    Column("agreement_reference", Text, nullable=False),
+    Column("agreement_date", Date, nullable=False),
+    Column("state", Text, nullable=False, comment="active | access_failed"),
+    Column("state_code", Text),
+    Column("state_reason", Text),
+    Column("state_since", Moment, nullable=False),
+    Column("throttled_until", Moment, comment="Graph asked to be left alone until then"),
+    Column("reconcile_at", Moment, nullable=False, comment="when the subscriptions are looked at next"),
+    Column("created_at", Moment, nullable=False),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    _tenant(),
+    Column("stream", Text, primary_key=True, comment="users | groups"),
+    Column("delta_link", Text, comment="the live cursor; null until the first full round has ended"),
+    Column("fingerprint", Text, comment="of the select list and mapping that the cursor was made with"),
+    Column("generation", Integer, nullable=False, default=0, comment="number of the latest full round"),
+    Column("lease_holder", Text),
+    Column("lease_fence", Integer, nullable=False, default=0, comment="grows with every lease; fences off old holders"),
+    Column("lease_until", Moment),
+    Column("wanted_at", Moment, comment="latest request that came while another worker held the lease"),
+    Column("next_poll_at", Moment, nullable=False),
+    Column("last_began_at", Moment, comment="when the latest round that ended well began"),
+    Column("last_good_at", Moment, comment="when a round last ended well"),
+    Column("failures", Integer, nullable=False, default=0, comment="rounds that failed since the last good one"),
+    Column("last_error", Text),
+    Column("full_wanted_at", Moment, comment="a full round is asked for"),
+    Column("full_wanted_reason", Text),
+    Column("full_began_at", Moment, comment="a full round is under way"),
+    Column("full_reason", Text),
+    Column("full_link", Text, comment="its next page; null: from the first"),
+    Column("full_pages", Integer, nullable=False, default=0),
+    Column("full_objects", Integer, nullable=False, default=0),
+    Column("full_added", Integer, nullable=False, default=0),
+    Column("full_changed", Integer, nullable=False, default=0),
+    Column("full_removed", Integer, nullable=False, default=0),
+    Column("full_request_ids", JSON, nullable=False, default=list, comment="commands that the full round answers"),
+    Column("last_full_at", Moment, comment="when the latest full round ended"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _tenant(),
+    Column("object_id", Guid, primary_key=True),
+    Column("display_name", Text),
+    Column("given_name", Text),
+    Column("surname", Text),
+    Column("mail", Text),
+    Column("user_principal_name", Text),
+    Column("mobile_phone", Text, comment="as the directory holds it"),
+    Column("business_phones", JSON, nullable=False, default=list, comment="as the directory holds them"),
+    Column("usage_location", Text),
+    Column("account_enabled", Boolean),
+    Column("user_type", Text),
+    Column("phone", Text, comment="E.164"),
+    Column("phone_source", Text, comment="mobile | business"),
+    Column("phone_state", Text, nullable=False, comment="ok | missing | invalid"),
+    Column("generation", Integer, nullable=False, comment="of the full round that last saw it"),
+    Index(None, "tenant_id", "phone"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    _tenant(),
+    Column("object_id", Guid, primary_key=True),
+    Column("display_name", Text),
+    Column("mail", Text),
+    Column("kind", Text, comment="microsoft365 | security | mail_security | distribution"),
+    Column("generation", Integer, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    _tenant(),
+    Column("group_id", Guid, primary_key=True),
+    Column("member_id", Guid, primary_key=True),
+    Column("member_type", Text, nullable=False, comment="user | group | device | servicePrincipal | orgContact | …"),
+    Column("generation", Integer, nullable=False),
+    Index(None, "tenant_id", "member_id"),
+)
+
+rechecks = Table(
+    "rechecks",
+    metadata,
+    _tenant(),
+    Column("stream", Text, primary_key=True),
+    Column("object_id", Guid, primary_key=True),
+    Column("noted_at", Moment, nullable=False),
+    comment="Objects of which a delta item said something ambiguous: they are read themselves.",
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _tenant(),
+    Column("stream", Text, primary_key=True),
+    Column("subscription_id", Guid, nullable=False),
+    Column("public_url", Text, nullable=False),
+    Column("key_fingerprint", Text, nullable=False, comment="of the server key its clientState was made with"),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("renewed_at", Moment, nullable=False),
+    Column("renew_at", Moment, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("round_id", Sequence, primary_key=True, autoincrement=True),
+    Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Column("outcome", Text, nullable=False, comment="ok | failed"),
+    Column("error", Text),
+    Column("pages", Integer, nullable=False),
+    Column("objects", Integer, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("request_ids", JSON, nullable=False, comment="the commands that it answered"),
+    Index(None, "tenant_id", "ended_at"),
+    comment="History. Incremental rounds that changed nothing and answered nobody are not kept.",
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", Text, nullable=False, comment="contact.added, group.changed, membership.removed, …"),
+    Column("object_id", Guid, nullable=False),
+    Column("member_id", Guid, comment="of a membership change"),
+    Column("fields", JSON, comment="which columns changed; never their values"),
+    Column("reason", Text, nullable=False),
+    Index(None, "tenant_id", "object_id"),
+    comment="Append-only feed of what happened to which id; no personal values.",
+)
