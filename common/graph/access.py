@@ -1,0 +1,52 @@
+"""Does the tenant's access work? Each permission is proven by a real read, and named when it is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.errors import AccessError
+from common.graph.client import GraphClient
+
+PROBES: tuple[tuple[str, str], ...] = (
+    ("User.Read.All", "users/delta?$select=mobilePhone&$deltatoken=latest"),
+    ("Group.Read.All", "groups?$select=id&$top=1"),
+    ("GroupMember.Read.All", "groups/delta?$select=members&$deltatoken=latest"),
+)
+"""Permission -> the cheapest read that fails without it. Delta with ``latest`` returns no data at all."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One permission and whether a read that needs it worked; `trouble` says why not and what to do."""
+
+    permission: str
+    trouble: str | None = None
+
+    @property
+    def works(self) -> bool:
+        return self.trouble is None
+
+
+def check_access(client: GraphClient) -> list[Proof]:
+    """Try every permission.
+
+    Raises:
+        AccessError: Entra refuses the credentials themselves.
+        RetryLaterError: Graph or the login service cannot be asked now.
+    """
+    return [_prove(client, permission, path) for permission, path in PROBES]
+
+
+def _prove(client: GraphClient, permission: str, path: str) -> Proof:
+    try:
+        client.probe(path)
+    except AccessError as error:
+        if error.code.startswith("AADSTS") or error.code == "InvalidAuthenticationToken":
+            raise
+        return Proof(
+            permission,
+            f"The application permission {permission} is missing or not consented to [{error.code}]. In the Entra admin "
+            "center open App registrations > your application > API permissions, add it as an application permission "
+            "of Microsoft Graph, and click 'Grant admin consent'.",
+        )
+    return Proof(permission)

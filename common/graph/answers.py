@@ -1,0 +1,146 @@
+"""What an answer of Graph means for us: one table from HTTP status and error code to a reaction.
+
+Keyed on status and `error.code` (also nested), never on the words of a message, with one exception: the wrapper
+``Status Code: X`` by which Graph reports another service's trouble. Source: Microsoft Graph error responses;
+delta query overview, synchronization reset.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+
+import orjson
+import requests
+
+from common.errors import AccessError, EntraSmsError, ResyncNeededError, RetryLaterError
+
+DEAD_TOKEN_CODES = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired", "request_unsupportedquery"})
+DEAD_PAGE_CODES = frozenset({"directory_expiredpagetoken"})
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+_INNER_STATUS = re.compile(r"Status Code:\s*(\w+)")
+_TRANSIENT_INNER = frozenset({"ServiceUnavailable", "TooManyRequests", "GatewayTimeout", "BadGateway"})
+
+
+class GraphUnavailableError(RetryLaterError):
+    """Graph cannot be reached or is in trouble (5xx)."""
+
+
+class GraphThrottledError(RetryLaterError):
+    """Graph asked to be left alone for `delay_seconds` (429, or 503 with Retry-After)."""
+
+
+class GraphRefusedError(RetryLaterError):
+    """Graph refuses the request itself, and not for its token: a mistake of ours, or a passing one of theirs."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class DoubtfulTokenError(GraphRefusedError):
+    """A 400 on a request that carried a token, with no code that names the token: once is chance, twice is dead."""
+
+
+class PageTokenExpiredError(EntraSmsError):
+    """The nextLink died (they live minutes to hours): the round begins again from where it began."""
+
+
+class GraphNotFoundError(EntraSmsError):
+    """The object is not there (404)."""
+
+
+class GraphConflictError(EntraSmsError):
+    """The object is there already (409); `existing_id` is the GUID that Graph names, if it names one."""
+
+    def __init__(self, message: str, existing_id: str | None) -> None:
+        super().__init__(message)
+        self.existing_id = existing_id
+
+
+def raise_for_answer(response: requests.Response, *, carries_token: bool) -> None:
+    """Raise what `response` means, or return when it is a success.
+
+    Raises:
+        GraphNotFoundError, GraphConflictError, AccessError, ResyncNeededError, PageTokenExpiredError,
+        RetryLaterError: see their docstrings.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    code, message = error_of(response)
+    said = f"Graph answered {status} {code}".rstrip() + "."
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+    if status == 429 or (status == 503 and retry_after is not None):
+        raise GraphThrottledError(said, retry_after)
+    if status >= 500 and status != 501:
+        raise GraphUnavailableError(said, retry_after)
+    if status == 404:
+        raise GraphNotFoundError(said)
+    if status == 409:
+        raise GraphConflictError(said, _guid_in(message))
+    if status in (401, 403):
+        raise _access_error(status, code, message)
+    if carries_token:
+        _raise_for_dead_token(status, code, said)
+    raise GraphRefusedError(said, status, code)
+
+
+def error_of(response: requests.Response) -> tuple[str, str]:
+    """Return `error.code` and `error.message`, empty when the body is not of that shape."""
+    try:
+        error = orjson.loads(response.content)["error"]
+        return str(error.get("code") or ""), str(error.get("message") or "")
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return "", ""
+
+
+def retry_after_seconds(value: str | None, *, now: float | None = None) -> float | None:
+    """Read Retry-After: whole or decimal seconds, or an HTTP date; None when it is absent or unreadable."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        moment = email.utils.parsedate_tz(value)
+        if moment is None:
+            return None
+        seconds = email.utils.mktime_tz(moment) - (time.time() if now is None else now)
+    if seconds != seconds:  # noqa: PLR0124 - "nan" is the one value unequal to itself
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _raise_for_dead_token(status: int, code: str, said: str) -> None:
+    lowered = code.lower()
+    if lowered in DEAD_PAGE_CODES:
+        raise PageTokenExpiredError(said)
+    if status == 410 or lowered in DEAD_TOKEN_CODES:
+        raise ResyncNeededError(said)
+    if status == 400:
+        raise DoubtfulTokenError(said, status, code)
+
+
+def _access_error(status: int, code: str, message: str) -> EntraSmsError:
+    inner = _INNER_STATUS.search(message)
+    if inner and inner.group(1) in _TRANSIENT_INNER:
+        return GraphUnavailableError(f"Graph answered {status}, caused by {inner.group(1)}.")
+    if status == 401:
+        return AccessError(
+            "Graph does not accept the access token.",
+            "Check that the tenant id belongs to the directory in which the application is registered.",
+            code or "401",
+        )
+    return AccessError(
+        f"Graph denied the request ({code or status}): a permission or its consent is missing.",
+        "In the Entra admin center open App registrations > your application > API permissions, add the application "
+        "permissions User.Read.All, Group.Read.All and GroupMember.Read.All, and click 'Grant admin consent'.",
+        code or "403",
+    )
+
+
+def _guid_in(message: str) -> str | None:
+    found = re.search(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", message)
+    return found.group(0).lower() if found else None

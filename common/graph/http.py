@@ -1,0 +1,154 @@
+"""One request to Graph or to the login service: TLS always verified, time-outs always set, redirects never followed.
+
+Tokens go to the configured Graph origin only; a link of another origin is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import orjson
+import requests
+from prometheus_client import Counter
+from requests.adapters import HTTPAdapter
+
+from common import __version__, logging
+from common.config import Settings
+from common.errors import AccessError, BadPageError
+from common.graph.answers import GraphUnavailableError, raise_for_answer
+
+CONNECTIONS = 32
+
+log = logging.get("graph")
+REQUESTS = Counter("entra_sms_graph_requests_total", "Requests to Graph by HTTP status.", ["status"])
+
+
+class VerifiedSession(requests.Session):
+    """A session whose CA bundle wins over REQUESTS_CA_BUNDLE, and that never waits for ever. Also given to MSAL."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._verify = str(settings.ca_bundle) if settings.ca_bundle else True
+        self._timeout_seconds = settings.graph_timeout_seconds
+        self.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
+        """Send a request as `requests` does, with our bundle and time-out; never follows a redirect."""
+        options["verify"] = self._verify
+        options["allow_redirects"] = False
+        if options.get("timeout") is None:
+            options["timeout"] = self._timeout_seconds
+        return super().request(method, url, *args, **options)
+
+    def send_verbatim(self, prepared: requests.PreparedRequest, timeout_seconds: float | None) -> requests.Response:
+        """Send a prepared request as it stands, under the same rules."""
+        environment = self.merge_environment_settings(prepared.url or "", {}, False, self._verify, None)
+        timeout = timeout_seconds or self._timeout_seconds
+        return self.send(prepared, allow_redirects=False, timeout=timeout, **environment)
+
+
+class GraphHttp:
+    """Authorised requests to the one Graph origin of the settings; shared by all tenants and threads."""
+
+    def __init__(self, settings: Settings, session: VerifiedSession | None = None) -> None:
+        self.root = settings.graph_url
+        self.session = session or VerifiedSession(settings)
+        self._origin = _origin(settings.graph_url)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        token: Callable[[bool], str],
+        *,
+        body: dict[str, Any] | None = None,
+        carries_token: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object of the answer ({} when there is none).
+
+        `token(renew)` returns an access token, a new one when `renew`. `carries_token` tells that the address holds a
+        delta or page token, so that an answer may mean that this token is dead.
+
+        Raises:
+            BadPageError: an address of another origin, or an answer that is no JSON object.
+            GraphNotFoundError, AccessError, ResyncNeededError, RetryLaterError: see `common.graph.answers`.
+        """
+        self.require_own_origin(url)
+        response = self._send(method, url, token(False), body, timeout_seconds)
+        if response.status_code == requests.codes.unauthorized:
+            # Graph refuses a valid token once in a while: a new one and one more try tell which case it is.
+            response = self._send(method, url, token(True), body, timeout_seconds)
+        try:
+            raise_for_answer(response, carries_token=carries_token)
+        except AccessError:
+            token(True)  # consent that was just given shows only in a new token
+            raise
+        except GraphUnavailableError:
+            self.session.get_adapter(self.root).close()  # the next try begins with a new connection
+            raise
+        return _json_object(response)
+
+    def require_own_origin(self, url: str) -> None:
+        """Refuse an address that is not under the configured Graph origin.
+
+        Raises:
+            BadPageError: it is not; nothing was sent.
+        """
+        try:
+            parts = urlsplit(url)
+            own = _origin(url) == self._origin and parts.username is None and parts.password is None
+        except ValueError:
+            own = False
+        if not own:
+            raise BadPageError("Graph named a link of a foreign origin; it was not followed.")
+
+    def _send(
+        self, method: str, url: str, token: str, body: dict[str, Any] | None, timeout_seconds: float | None
+    ) -> requests.Response:
+        request_id = str(uuid4())
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "User-Agent": f"entra-sms-sync/{__version__}",
+            "client-request-id": request_id,
+            "x-ms-throttle-priority": "Low",
+        }
+        try:
+            prepared = self.session.prepare_request(requests.Request(method, url, headers=headers, json=body))
+            prepared.url = url  # links of Graph go back untouched; `requests` would quote them anew
+            response = self.session.send_verbatim(prepared, timeout_seconds)
+        except requests.RequestException as error:
+            REQUESTS.labels("none").inc()
+            raise GraphUnavailableError(f"Graph cannot be reached: {type(error).__name__}.") from None
+        REQUESTS.labels(str(response.status_code)).inc()
+        if response.status_code >= requests.codes.bad_request:
+            log.info(
+                "graph_refused",
+                status=response.status_code,
+                client_request_id=request_id,
+                request_id=response.headers.get("request-id"),
+            )
+        return response
+
+
+def _json_object(response: requests.Response) -> dict[str, Any]:
+    if response.status_code == requests.codes.no_content or not response.content:
+        return {}
+    try:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        raise BadPageError("Graph answered with something that is not JSON, or cut short.") from None
+    if not isinstance(answer, dict):
+        raise BadPageError("Graph answered with JSON that is not an object.")
+    return answer
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or 443

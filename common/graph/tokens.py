@@ -1,0 +1,122 @@
+"""Access tokens by client credentials (MSAL), and plain words for what Entra answers when it refuses one."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import msal
+import requests
+from msal.exceptions import MsalError
+
+from common.config import Settings
+from common.errors import AccessError, EntraSmsError
+from common.graph.answers import GraphUnavailableError
+from common.graph.http import VerifiedSession
+
+NEW_SECRET = (
+    "In the Entra admin center open App registrations > your application > Certificates & secrets, make a new client "
+    "secret and copy its Value (not its Secret ID)."
+)
+REFUSALS: dict[int, tuple[str, str]] = {
+    7000215: ("The client secret is wrong.", NEW_SECRET),
+    7000222: ("The client secret has expired.", NEW_SECRET),
+    700016: (
+        "The application is not known in this tenant.",
+        "Compare the Application (client) ID and the Directory (tenant) ID on the application's Overview page.",
+    ),
+    90002: (
+        "The tenant does not exist.",
+        "Compare the Directory (tenant) ID on the application's Overview page, and check that the cloud is right.",
+    ),
+    900023: ("The tenant id is malformed.", "Copy the Directory (tenant) ID from the application's Overview page."),
+    700027: (
+        "The certificate is not accepted.",
+        "Upload the certificate's public part under Certificates & secrets and check that it has not expired.",
+    ),
+    1002012: ("The scope is not accepted.", "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud."),
+    70011: ("The scope is not accepted.", "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud."),
+    500011: (
+        "Graph is not known in this cloud.",
+        "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud.",
+    ),
+}
+"""AADSTS number -> what is wrong, and what to click. Source: Microsoft Entra authentication error codes."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a tenant's administrator types in: three fields."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(tenant_id={self.tenant_id!r}, client_id={self.client_id!r})"
+
+
+class Tokens:
+    """Access tokens of one tenant: made when first needed, cached by MSAL, one request at a time."""
+
+    def __init__(self, settings: Settings, credentials: Credentials, session: VerifiedSession) -> None:
+        self._authority = f"{settings.login_url}/{credentials.tenant_id}"
+        self._scopes = [f"{settings.graph_url}/.default"]
+        self._credentials = credentials
+        self._session = session
+        self._lock = threading.Lock()
+        self._application: msal.ConfidentialClientApplication | None = None
+
+    def __call__(self, renew: bool) -> str:
+        """Return an access token; a new one when `renew`.
+
+        Raises:
+            AccessError: Entra refuses the credentials, with what to do.
+            GraphUnavailableError: the login service cannot be reached or is in trouble.
+        """
+        with self._lock:
+            try:
+                answer = self._acquire(renew=renew)
+            except (requests.RequestException, MsalError) as error:
+                raise GraphUnavailableError(f"The login service failed: {type(error).__name__}.") from None
+        if "access_token" in answer:
+            return str(answer["access_token"])
+        raise _refusal(answer)
+
+    def _acquire(self, *, renew: bool) -> dict[str, Any]:
+        application = self._application or self._make_application()
+        self._application = application
+        if renew:
+            application.remove_tokens_for_client()
+        answer: dict[str, Any] = application.acquire_token_for_client(scopes=self._scopes)
+        if "access_token" not in answer:
+            # MSAL would repeat a refusal from memory for a minute: the next try is to ask Entra itself.
+            self._application = None
+        return answer
+
+    def _make_application(self) -> msal.ConfidentialClientApplication:
+        """Make MSAL's application; it asks the authority's discovery document, which tells unknown tenants."""
+        try:
+            return msal.ConfidentialClientApplication(
+                self._credentials.client_id,
+                client_credential=self._credentials.client_secret,
+                authority=self._authority,
+                instance_discovery=False,  # the authority comes from the settings; nobody else is to be asked
+                http_client=self._session,
+            )
+        except ValueError:
+            raise _refusal({"error_codes": [90002]}) from None
+
+
+def _refusal(answer: dict[str, Any]) -> EntraSmsError:
+    codes = answer.get("error_codes") or []
+    number = codes[0] if codes and isinstance(codes[0], int) else 0
+    error = str(answer.get("error", "unknown"))
+    if error == "temporarily_unavailable":
+        return GraphUnavailableError("The login service is temporarily unavailable.")
+    code = f"AADSTS{number}" if number else error
+    reason, advice = REFUSALS.get(
+        number, (f"Entra refused the application ({error}).", "Look the code up in Microsoft's list of AADSTS codes.")
+    )
+    return AccessError(f"{reason} [{code}]", advice, code)
