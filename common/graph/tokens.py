@@ -15,13 +15,13 @@ from common.errors import AccessError, EntraSmsError
 from common.graph.answers import GraphUnavailableError
 from common.graph.http import VerifiedSession
 
-NEW_SECRET = (
+HOW_TO_RENEW = (
     "In the Entra admin center open App registrations > your application > Certificates & secrets, make a new client "
     "secret and copy its Value (not its Secret ID)."
 )
 REFUSALS: dict[int, tuple[str, str]] = {
-    7000215: ("The client secret is wrong.", NEW_SECRET),
-    7000222: ("The client secret has expired.", NEW_SECRET),
+    7000215: ("The client secret is wrong.", HOW_TO_RENEW),
+    7000222: ("The client secret has expired.", HOW_TO_RENEW),
     700016: (
         "The application is not known in this tenant.",
         "Compare the Application (client) ID and the Directory (tenant) ID on the application's Overview page.",

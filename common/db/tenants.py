@@ -1,0 +1,152 @@
+"""Tenants as rows: saved by the console, read by the worker, and the two streams that each has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from common.db.tables import streams, tenants
+from common.graph.tokens import Credentials
+from common.messages import Stream
+from common.secrets import Vault
+
+
+class TenantState(StrEnum):
+    """Whether the tenant is advanced: normally, or only now and then to see whether its access is back."""
+
+    ACTIVE = "active"
+    ACCESS_FAILED = "access_failed"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The data processing agreement; without one nothing of a tenant is read."""
+
+    reference: str
+    signed_on: date
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A customer's directory. `sealed_credential` opens only with the server key."""
+
+    tenant_id: str
+    name: str
+    domain: str | None
+    client_id: str
+    sealed_credential: str
+    default_region: str | None
+    agreement: Agreement
+    state: TenantState
+    state_code: str | None
+    state_reason: str | None
+    state_since: datetime
+    throttled_until: datetime | None
+    reconcile_at: datetime
+
+    def credentials(self, vault: Vault) -> Credentials:
+        """Return the credentials in plain; never log or print them.
+
+        Raises:
+            SettingsError: the server key is not the one they were sealed with.
+        """
+        content = json.loads(vault.open(self.sealed_credential))
+        return Credentials(self.tenant_id, self.client_id, content["client_secret"])
+
+
+def seal_secret(vault: Vault, client_secret: str) -> str:
+    return vault.seal(json.dumps({"client_secret": client_secret}))
+
+
+def save(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    name: str,
+    domain: str | None,
+    client_id: str,
+    sealed_credential: str,
+    default_region: str | None,
+    agreement: Agreement,
+    now: datetime,
+) -> bool:
+    """Add the tenant with its two streams, or replace its settings; tell whether it is new.
+
+    Either way it is active, its streams are due at once, and its subscriptions are looked at.
+    """
+    values = {
+        "name": name,
+        "domain": domain,
+        "client_id": client_id,
+        "credential": sealed_credential,
+        "default_region": default_region,
+        "agreement_reference": agreement.reference,
+        "agreement_date": agreement.signed_on,
+        "state": TenantState.ACTIVE,
+        "state_code": None,
+        "state_reason": None,
+        "state_since": now,
+        "reconcile_at": now,
+    }
+    known = connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values)).rowcount > 0
+    if known:
+        connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
+        return False
+    connection.execute(insert(tenants).values(tenant_id=tenant_id, created_at=now, **values))
+    rows = [{"tenant_id": tenant_id, "stream": stream, "next_poll_at": now} for stream in Stream]
+    connection.execute(insert(streams), rows)
+    return True
+
+
+def get(connection: Connection, tenant_id: str) -> Tenant | None:
+    row = connection.execute(select(tenants).where(tenants.c.tenant_id == tenant_id)).one_or_none()
+    return _tenant(row) if row is not None else None
+
+
+def find(connection: Connection, wanted: str) -> Sequence[Tenant]:
+    """Return the tenants meant by an id, a domain or a name (in any case); ``*`` means all. Ordered by name."""
+    query = select(tenants).order_by(tenants.c.name, tenants.c.tenant_id)
+    if wanted != "*":
+        lowered = wanted.strip().lower()
+        matches = [func.lower(tenants.c.name) == lowered, func.lower(tenants.c.domain) == lowered]
+        if _is_guid(lowered):
+            matches.append(tenants.c.tenant_id == lowered)
+        query = query.where(or_(*matches))
+    return [_tenant(row) for row in connection.execute(query)]
+
+
+def remove(connection: Connection, tenant_id: str) -> bool:
+    """Erase the tenant and, by the foreign keys, every row of it; tell whether it was there."""
+    return connection.execute(delete(tenants).where(tenants.c.tenant_id == tenant_id)).rowcount > 0
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it begins with an underscore
+    return Tenant(
+        tenant_id=values["tenant_id"],
+        name=values["name"],
+        domain=values["domain"],
+        client_id=values["client_id"],
+        sealed_credential=values["credential"],
+        default_region=values["default_region"],
+        agreement=Agreement(values["agreement_reference"], values["agreement_date"]),
+        state=TenantState(values["state"]),
+        state_code=values["state_code"],
+        state_reason=values["state_reason"],
+        state_since=values["state_since"],
+        throttled_until=values["throttled_until"],
+        reconcile_at=values["reconcile_at"],
+    )
