@@ -46,7 +46,7 @@ def _prove(client: GraphClient, permission: str, path: str) -> Proof:
         return Proof(
             permission,
             f"The application permission {permission} is missing or not consented to [{error.code}]. In the Entra "
-            "admin center open App registrations > your application > API permissions, add it as an application permission "
-            "of Microsoft Graph, and click 'Grant admin consent'.",
+            "admin center open App registrations > your application > API permissions, add it as an application "
+            "permission of Microsoft Graph, and click 'Grant admin consent'.",
         )
     return Proof(permission)
