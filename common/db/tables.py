@@ -83,6 +83,7 @@ tenants = Table(
     Column("state_since", Moment, nullable=False),
     Column("throttled_until", Moment, comment="Graph asked to be left alone until then"),
     Column("reconcile_at", Moment, nullable=False, comment="when the subscriptions are looked at next"),
+    Column("subscription_trouble", Text, comment="why there are no working subscriptions; polling goes on"),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -92,6 +93,7 @@ streams = Table(
     _tenant(),
     Column("stream", Text, primary_key=True, comment="users | groups"),
     Column("delta_link", Text, comment="the live cursor; null until the first full round has ended"),
+    Column("next_link", Text, comment="next page of the incremental round under way; null: none is under way"),
     Column("fingerprint", Text, comment="of the select list and mapping that the cursor was made with"),
     Column("generation", Integer, nullable=False, default=0, comment="number of the latest full round"),
     Column("lease_holder", Text),
@@ -105,6 +107,7 @@ streams = Table(
     Column("last_error", Text),
     Column("full_wanted_at", Moment, comment="a full round is asked for"),
     Column("full_wanted_reason", Text),
+    Column("full_wanted_request_ids", JSON, nullable=False, default=list, comment="commands that it will answer"),
     Column("full_began_at", Moment, comment="a full round is under way"),
     Column("full_reason", Text),
     Column("full_link", Text, comment="its next page; null: from the first"),
@@ -167,7 +170,8 @@ rechecks = Table(
     _tenant(),
     Column("stream", Text, primary_key=True),
     Column("object_id", Guid, primary_key=True),
-    Column("noted_at", Moment, nullable=False),
+    Column("what", Text, primary_key=True, comment="object | members"),
+    Column("due_at", Moment, nullable=False, comment="not read before: object reads lag behind delta, too"),
     comment="Objects of which a delta item said something ambiguous: they are read themselves.",
 )
 

@@ -35,6 +35,12 @@ def upgrade() -> None:
         sa.Column("state_since", MOMENT, nullable=False),
         sa.Column("throttled_until", MOMENT, nullable=True, comment="Graph asked to be left alone until then"),
         sa.Column("reconcile_at", MOMENT, nullable=False, comment="when the subscriptions are looked at next"),
+        sa.Column(
+            "subscription_trouble",
+            sa.Text(),
+            nullable=True,
+            comment="why there are no working subscriptions; polling goes on",
+        ),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_tenants")),
     )
@@ -118,11 +124,12 @@ def upgrade() -> None:
         sa.Column("tenant_id", GUID, nullable=False),
         sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("object_id", GUID, nullable=False),
-        sa.Column("noted_at", MOMENT, nullable=False),
+        sa.Column("what", sa.Text(), nullable=False, comment="object | members"),
+        sa.Column("due_at", MOMENT, nullable=False, comment="not read before: object reads lag behind delta, too"),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_rechecks_tenant_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("tenant_id", "stream", "object_id", name=op.f("pk_rechecks")),
+        sa.PrimaryKeyConstraint("tenant_id", "stream", "object_id", "what", name=op.f("pk_rechecks")),
         comment="Objects of which a delta item said something ambiguous: they are read themselves.",
     )
     op.create_table(
@@ -158,6 +165,12 @@ def upgrade() -> None:
             "delta_link", sa.Text(), nullable=True, comment="the live cursor; null until the first full round has ended"
         ),
         sa.Column(
+            "next_link",
+            sa.Text(),
+            nullable=True,
+            comment="next page of the incremental round under way; null: none is under way",
+        ),
+        sa.Column(
             "fingerprint",
             sa.Text(),
             nullable=True,
@@ -179,6 +192,7 @@ def upgrade() -> None:
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("full_wanted_at", MOMENT, nullable=True, comment="a full round is asked for"),
         sa.Column("full_wanted_reason", sa.Text(), nullable=True),
+        sa.Column("full_wanted_request_ids", sa.JSON(), nullable=False, comment="commands that it will answer"),
         sa.Column("full_began_at", MOMENT, nullable=True, comment="a full round is under way"),
         sa.Column("full_reason", sa.Text(), nullable=True),
         sa.Column("full_link", sa.Text(), nullable=True, comment="its next page; null: from the first"),
