@@ -1,0 +1,130 @@
+"""Programs from Debian packages: found, installed with apt-get, or unpacked below `var/` where nobody may install.
+
+Works before the virtual environment exists: nothing but Python is needed here.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import unpacked
+from deploy.local.errors import LocalServiceError
+from deploy.local.paths import VAR
+from deploy.local.runs import Say, say
+
+_INSTALLER = Path(__file__).with_name("apt_install.sh")
+_LOG_LINES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package, how to tell that it is there, and what a person does who cannot have it."""
+
+    name: str
+    patterns: tuple[str, ...]  # of files below the root that must all exist
+    seconds: int  # what the installation takes on an ordinary machine
+    otherwise: str
+
+    def is_in(self, prefix: Path) -> bool:
+        return all(any(prefix.glob(pattern)) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the files of a package are: below `/` or below `var/packages/<name>`."""
+
+    prefix: Path
+
+    def find(self, pattern: str) -> Path:
+        """The file of that pattern; of several versions the last one."""
+        found = sorted(self.prefix.glob(pattern))
+        if not found:
+            raise LocalServiceError(f"There is no {pattern} in {self.prefix}; run `make clean` and try again.")
+        return found[-1]
+
+    def environment(self) -> dict[str, str]:
+        """PATH and, for an unpacked tree, where its own programs and libraries are."""
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        if self.prefix == Path("/"):
+            return {"PATH": path}
+        return unpacked.environment(self.prefix, path)
+
+
+RABBITMQ = Package(
+    name="rabbitmq-server",
+    patterns=("usr/lib/rabbitmq/bin/rabbitmq-server", "usr/lib/erlang/erts-*/bin/erlexec"),
+    seconds=15,
+    otherwise="or point ENTRA_SMS_AMQP_URL at a broker that exists, "
+    "as in: export ENTRA_SMS_AMQP_URL=amqp://user:password@localhost:5672/",
+)
+POSTGRESQL = Package(
+    name="postgresql",
+    patterns=("usr/lib/postgresql/*/bin/postgres", "usr/lib/postgresql/*/bin/initdb"),
+    seconds=15,
+    otherwise="or run the tests that need no PostgreSQL: make test ARGS='-k \"not postgresql\"'",
+)
+CHROMIUM = Package(
+    name="chromium",
+    patterns=("usr/lib/chromium/chromium",),
+    seconds=30,
+    otherwise="or leave out the tests that need a browser",
+)
+VENV = Package(name="python3-venv", patterns=(), seconds=5, otherwise="or use a Python that has the module venv")
+
+
+def ensure(package: Package, *, var: Path = VAR, tell: Say = say) -> Installation:
+    """The installation of a package, which is made if there is none."""
+    private = var / "packages" / package.name
+    for prefix in (Path("/"), private):
+        if package.is_in(prefix):
+            return Installation(prefix)
+    root = root_prefix()
+    if root is not None:
+        install(package, root, log=var / "packages" / f"{package.name}.log", tell=tell)
+        return Installation(Path("/"))
+    if shutil.which("apt-get") and shutil.which("dpkg"):
+        tell(f"Unpacking {package.name} below {private}, since only root could install it (about 20 s) ...")
+        unpacked.unpack(package.name, private)
+        if package.is_in(private):
+            return Installation(private)
+    raise LocalServiceError(_unavailable(package, "this machine has no apt-get, or its archive lacks the package"))
+
+
+def root_prefix() -> list[str] | None:
+    """What to put before a command to run it as root without a question; None if that cannot be."""
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+def install(package: Package, root: list[str], *, log: Path, tell: Say = say) -> None:
+    """Install with apt-get; no service is started, stopped or reconfigured by it."""
+    tell(f"Installing {package.name} with apt-get (about {package.seconds} s) ...")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        done = subprocess.run(
+            [*root, "sh", str(_INSTALLER), "", package.name],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0 or not package.is_in(Path("/")):
+        end = "\n  ".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+        raise LocalServiceError(f"{_unavailable(package, 'apt-get failed')}\nThe end of {log}:\n  {end}")
+    if Path("/run/systemd/system").is_dir():
+        tell(f"{package.name} is installed; its system service was not started, and nothing here uses it.")
+
+
+def _unavailable(package: Package, reason: str) -> str:
+    return (
+        f"{package.name} is missing and cannot be installed here ({reason}): "
+        f"install it as root (apt-get install {package.name}), {package.otherwise}."
+    )

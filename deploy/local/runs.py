@@ -1,0 +1,150 @@
+"""A run: one occupied folder `var/<purpose>` with its lock, its logs and its processes.
+
+The lock is held by the owner as long as it lives, and the kernel drops it with the owner. So whoever gets the lock
+knows that the owner before is gone, and ends what that one left behind. What was started to stay (`broker up`) stays.
+"""
+
+import fcntl
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self, TextIO
+
+from deploy.local import processes
+from deploy.local.errors import LocalServiceError
+from deploy.local.paths import ROOT, VAR
+from deploy.local.processes import POLITE, Ending, Identity, PidFile, Process
+
+Say = Callable[[str], None]
+
+_PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_RUNS_AT_ONCE = 50
+
+
+def say(sentence: str) -> None:
+    """Progress of slow steps, for a person: standard error, so that results can be piped."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+class Run:
+    """The exclusive right to `var/<purpose>`; leaving it stops, newest first, what it started."""
+
+    def __init__(self, directory: Path, lock: TextIO) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._children: list[Process] = []
+
+    @classmethod
+    def claim(cls, purpose: str, *, var: Path = VAR, several: bool = False) -> Self:
+        """Occupy the folder of a purpose.
+
+        Args:
+            purpose: Such as "demo", "smoke" or "test".
+            var: The `var/` folder to use.
+            several: When somebody lives in that folder, take `<purpose>-2` and so on instead of refusing.
+        """
+        if not _PURPOSE.fullmatch(purpose):
+            raise LocalServiceError(f"A purpose is a short word of a-z, 0-9 and '-', such as demo; not {purpose!r}.")
+        for number in range(1, _RUNS_AT_ONCE):
+            directory = var / (purpose if number == 1 else f"{purpose}-{number}")
+            lock = _locked(directory)
+            if lock is not None:
+                run = cls(directory, lock)
+                end_leftovers(directory)
+                return run
+            if not several:
+                raise LocalServiceError(
+                    f"A {purpose} already runs in this clone{_owner_words(directory)}; "
+                    f"stop that one first, or use another clone: two clones never meet."
+                )
+        raise LocalServiceError(f"{_RUNS_AT_ONCE} runs of {purpose} live in {var}; stop some of them.")
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        mark: str | None = None,
+        kept: bool = False,
+        ending: Ending = POLITE,
+        setpriv: Sequence[str] = (),
+    ) -> Process:
+        """Start a child of this run; see `processes.start`. Without `env` it inherits this process's environment."""
+        child = processes.start(
+            name,
+            command,
+            folder=self.directory,
+            env=os.environ if env is None else env,
+            cwd=cwd,
+            mark=mark,
+            kept=kept,
+            ending=ending,
+            setpriv=setpriv,
+        )
+        if not kept:
+            self._children.append(child)
+        return child
+
+    def pid_file(self, name: str) -> PidFile:
+        return PidFile(self.directory / "pids" / f"{name}.json")
+
+    def close(self) -> None:
+        while self._children:
+            self._children.pop().stop()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def end_leftovers(directory: Path, *, kept_too: bool = False) -> list[str]:
+    """End the processes that a former owner of the folder left alive; their names."""
+    ended = []
+    for path in sorted((directory / "pids").glob("*.json")):
+        file = PidFile(path)
+        record = file.read()
+        if record is not None and record.identity.is_alive:
+            if record.kept and not kept_too:
+                continue
+            record.identity.end(record.ending)
+            ended.append(path.stem)
+        file.remove()
+    return ended
+
+
+def owner(directory: Path) -> Identity | None:
+    """Who wrote its name into the lock last; alive or not."""
+    try:
+        fields = json.loads((directory / "lock").read_text())
+        return Identity(**fields)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _locked(directory: Path) -> TextIO | None:
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    me = Identity.of(os.getpid(), "")
+    lock.truncate(0)
+    lock.write(json.dumps(asdict(me)) if me else "")
+    lock.flush()
+    return lock
+
+
+def _owner_words(directory: Path) -> str:
+    holder = owner(directory)
+    return f" (pid {holder.pid})" if holder is not None and holder.is_alive else ""

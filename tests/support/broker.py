@@ -1,0 +1,46 @@
+"""A vhost of its own for each test, so that no test can see the queues of another."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from deploy.local.broker import Broker
+
+
+@dataclass(frozen=True)
+class Vhost:
+    """A vhost with all permissions, and the management API's view of it."""
+
+    broker: Broker
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.broker.url_of(self.name)
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """What the management API says about each queue; its message counts lag by some seconds."""
+        return {queue["name"]: queue for queue in self._get("queues")}
+
+    def connections(self) -> list[dict[str, Any]]:
+        return list(self._get("vhosts", "connections"))
+
+    def _get(self, kind: str, below: str = "") -> Any:
+        path = "/".join(part for part in (kind, quote(self.name, safe=""), below) if part)
+        return self.broker.management.call("GET", path)
+
+
+@contextmanager
+def vhost_for(broker: Broker, test_name: str) -> Iterator[Vhost]:
+    """A new vhost, named after the test so that RabbitMQ's own pages and logs tell whose it is."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", test_name).strip("-")[-80:]
+    vhost = Vhost(broker, f"{words}-{uuid.uuid4().hex[:6]}")
+    broker.management.create_vhost(vhost.name)
+    try:
+        yield vhost
+    finally:
+        broker.management.delete_vhost(vhost.name)
