@@ -20,7 +20,7 @@ from deploy.local.management import Management
 from deploy.local.ports import Reservation
 from deploy.local.processes import AT_ONCE, Process
 from deploy.local.rabbitmq import Node
-from deploy.local.runs import Run, Say, say
+from deploy.local.runs import Run, Say, end_leftovers, runs_there, say
 
 URL_VARIABLE = "ENTRA_SMS_AMQP_URL"
 MANAGEMENT_VARIABLE = "ENTRA_SMS_AMQP_MANAGEMENT_URL"
@@ -103,6 +103,7 @@ def start(
     running = find(run.directory)
     if running is not None:
         return running
+    end_leftovers(run.directory, kept_too=("rabbitmq", "epmd"))  # one that stayed up but does not answer
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     installation = packages.ensure(packages.RABBITMQ, tell=tell)
@@ -119,7 +120,7 @@ def find(directory: Path) -> Broker | None:
         broker = Broker.of(Node(**record))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return broker if broker.is_ready() else None
+    return broker if runs_there(directory, "rabbitmq") and broker.is_ready() else None
 
 
 def _given(environ: Mapping[str, str]) -> Broker:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local import unpacked
 from deploy.local.errors import LocalServiceError
+from deploy.local.locks import locked
 from deploy.local.paths import VAR
 from deploy.local.runs import Say, say
 
@@ -26,6 +27,7 @@ class Package:
     patterns: tuple[str, ...]  # of files below the root that must all exist
     seconds: int  # what the installation takes on an ordinary machine
     otherwise: str
+    unpacks: bool = True  # also works from a folder below var/
 
     def is_in(self, prefix: Path) -> bool:
         return all(any(prefix.glob(pattern)) for pattern in self.patterns)
@@ -71,25 +73,43 @@ CHROMIUM = Package(
     seconds=30,
     otherwise="or leave out the tests that need a browser",
 )
-VENV = Package(name="python3-venv", patterns=(), seconds=5, otherwise="or use a Python that has the module venv")
+VENV = Package(
+    name="python3-venv",
+    patterns=("usr/lib/python3*/ensurepip/__init__.py",),
+    seconds=5,
+    otherwise="or name a Python that has the modules venv and ensurepip: make PYTHON=/path/to/python3",
+    unpacks=False,  # its wheels must be in the system's folder
+)
+SERVICES = (RABBITMQ, POSTGRESQL, CHROMIUM)
 
 
 def ensure(package: Package, *, var: Path = VAR, tell: Say = say) -> Installation:
     """The installation of a package, which is made if there is none."""
     private = var / "packages" / package.name
-    for prefix in (Path("/"), private):
-        if package.is_in(prefix):
-            return Installation(prefix)
+    found = _find(package, private)
+    if found is not None:
+        return found
+    with locked(var / "packages" / "lock"):  # a second session in this clone waits and then finds it
+        return _find(package, private) or _make(package, private, tell)
+
+
+def _find(package: Package, private: Path) -> Installation | None:
+    return next((Installation(prefix) for prefix in (Path("/"), private) if package.is_in(prefix)), None)
+
+
+def _make(package: Package, private: Path, tell: Say) -> Installation:
     root = root_prefix()
     if root is not None:
-        install(package, root, log=var / "packages" / f"{package.name}.log", tell=tell)
+        install(package, root, log=private.with_name(f"{package.name}.log"), tell=tell)
         return Installation(Path("/"))
-    if shutil.which("apt-get") and shutil.which("dpkg"):
-        tell(f"Unpacking {package.name} below {private}, since only root could install it (about 20 s) ...")
+    if not (package.unpacks and shutil.which("apt-get") and shutil.which("dpkg")):
+        raise LocalServiceError(_unavailable(package, "only root could, with apt-get"))
+    tell(f"Unpacking {package.name} below {private}, since only root could install it (about 20 s) ...")
+    try:
         unpacked.unpack(package.name, private)
-        if package.is_in(private):
-            return Installation(private)
-    raise LocalServiceError(_unavailable(package, "this machine has no apt-get, or its archive lacks the package"))
+    except LocalServiceError as error:
+        raise LocalServiceError(_unavailable(package, str(error))) from error
+    return Installation(private)
 
 
 def root_prefix() -> list[str] | None:

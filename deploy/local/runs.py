@@ -4,18 +4,18 @@ The lock is held by the owner as long as it lives, and the kernel drops it with 
 knows that the owner before is gone, and ends what that one left behind. What was started to stay (`broker up`) stays.
 """
 
-import fcntl
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self, TextIO
 
 from deploy.local import processes
 from deploy.local.errors import LocalServiceError
+from deploy.local.locks import try_lock
 from deploy.local.paths import ROOT, VAR
 from deploy.local.processes import POLITE, Ending, Identity, PidFile, Process
 
@@ -51,11 +51,11 @@ class Run:
             raise LocalServiceError(f"A purpose is a short word of a-z, 0-9 and '-', such as demo; not {purpose!r}.")
         for number in range(1, _RUNS_AT_ONCE):
             directory = var / (purpose if number == 1 else f"{purpose}-{number}")
-            lock = _locked(directory)
+            lock = try_lock(directory / "lock")
             if lock is not None:
-                run = cls(directory, lock)
+                _write_owner(lock)
                 end_leftovers(directory)
-                return run
+                return cls(directory, lock)
             if not several:
                 raise LocalServiceError(
                     f"A {purpose} already runs in this clone{_owner_words(directory)}; "
@@ -91,9 +91,6 @@ class Run:
             self._children.append(child)
         return child
 
-    def pid_file(self, name: str) -> PidFile:
-        return PidFile(self.directory / "pids" / f"{name}.json")
-
     def close(self) -> None:
         while self._children:
             self._children.pop().stop()
@@ -106,19 +103,30 @@ class Run:
         self.close()
 
 
-def end_leftovers(directory: Path, *, kept_too: bool = False) -> list[str]:
-    """End the processes that a former owner of the folder left alive; their names."""
+def end_leftovers(directory: Path, *, kept_too: bool | Collection[str] = False) -> list[str]:
+    """End the processes that a former owner of the folder left alive; their names.
+
+    Args:
+        directory: The folder, locked by the caller or owned by nobody.
+        kept_too: Whether to end also what was started to stay; all of it, or that of these names.
+    """
     ended = []
     for path in sorted((directory / "pids").glob("*.json")):
         file = PidFile(path)
         record = file.read()
         if record is not None and record.identity.is_alive:
-            if record.kept and not kept_too:
+            if record.kept and not (kept_too is True or (kept_too and path.stem in kept_too)):
                 continue
             record.identity.end(record.ending)
             ended.append(path.stem)
         file.remove()
     return ended
+
+
+def runs_there(directory: Path, name: str) -> bool:
+    """Whether the process of that name lives, whoever started it."""
+    record = PidFile(directory / "pids" / f"{name}.json").read()
+    return record is not None and record.identity.is_alive
 
 
 def owner(directory: Path) -> Identity | None:
@@ -130,19 +138,11 @@ def owner(directory: Path) -> Identity | None:
         return None
 
 
-def _locked(directory: Path) -> TextIO | None:
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
+def _write_owner(lock: TextIO) -> None:
     me = Identity.of(os.getpid(), "")
     lock.truncate(0)
     lock.write(json.dumps(asdict(me)) if me else "")
     lock.flush()
-    return lock
 
 
 def _owner_words(directory: Path) -> str:

@@ -1,0 +1,53 @@
+# What there is to do in this clone. Each verb prepares what it needs by itself: var/venv and, below var/, a private
+# RabbitMQ and PostgreSQL. Numbers are given as in `make demo SECONDS=30` or `make smoke FAULTS=all WORKERS=2 SEED=7`.
+
+PYTHON ?= python3
+BIN := var/venv/bin
+READY := var/venv/.complete
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+# "--seconds 30" if SECONDS was given on make's command line. The environment does not count: other programs, and bash
+# itself, have variables of these names.
+option = $(if $(filter command,$(origin $(1))),--$(2) '$($(1))')
+options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call option,GROUPS,groups) \
+	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo smoke test check bench lock venv clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## Run the whole system on this machine, with a lively company: SECONDS, USERS, GROUPS, WORKERS, SEED
+	@$(BIN)/python -m deploy.local.demo $(options)
+
+smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS, USERS, GROUPS, WORKERS, FAULTS, SEED
+	@$(BIN)/python -m deploy.local.smoke $(options)
+
+test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
+	@$(BIN)/python -m deploy.local prepare
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Lint, formatting, types, direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure; ARGS goes to the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(READY) ## Pin what pyproject.toml asks for in requirements*.txt; ARGS=--upgrade takes the newest versions
+	$(LOCK) $(ARGS) -o requirements.txt
+	$(LOCK) $(ARGS) --group dev -o requirements-dev.txt
+
+venv: $(READY) ## Make the virtual environment var/venv, or bring it up to date
+
+clean: ## Stop what runs here and remove var/ (data, logs, virtual environment)
+	@$(PYTHON) -m deploy.local.leftovers
+	@rm -rf var
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 or newer is needed as $(PYTHON): apt-get install python3, or make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -m deploy.local.venv
