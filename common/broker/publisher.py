@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -54,17 +55,27 @@ class Publisher:
             BrokerUnavailableError: no confirm in time, refused, or no queue would take it. It may have arrived all the
                 same, so a repeated message must be harmless.
         """
+        self.publish_all([message], timeout_seconds=timeout_seconds)
+
+    def publish_all(self, messages: Sequence[Outgoing], *, timeout_seconds: float = CONFIRM_SECONDS) -> None:
+        """Send `messages` one behind the other and wait for all their confirms, together no longer than the time.
+
+        Raises:
+            BrokerUnavailableError: as for `publish`; some of them may have arrived.
+        """
         self._ensure_started()
         deadline = time.monotonic() + timeout_seconds
         if self._given_up() or not self._connected.wait(timeout_seconds):
             raise BrokerUnavailableError("RabbitMQ cannot be reached.")
-        confirmed: Future[None] = Future()
-        self._waiting.append((message, confirmed))
+        confirms: list[Future[None]] = [Future() for _ in messages]
+        self._waiting.extend(zip(messages, confirms, strict=True))
         self._wake()
         try:
-            confirmed.result(max(0.0, deadline - time.monotonic()))
+            for confirmed in confirms:
+                confirmed.result(max(0.0, deadline - time.monotonic()))
         except FutureTimeoutError:
-            confirmed.cancel()
+            for confirmed in confirms:
+                confirmed.cancel()
             raise BrokerUnavailableError(f"RabbitMQ did not confirm within {timeout_seconds} s.") from None
 
     def is_connected(self) -> bool:
@@ -102,18 +113,34 @@ class Publisher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._connection = SelectConnection(
-                    self._parameters,
-                    on_open_callback=self._on_open,
-                    on_open_error_callback=self._on_lost,
-                    on_close_callback=self._on_lost,
-                )
-                self._connection.ioloop.start()
+                self._connect_and_serve()
             except (AMQPError, OSError) as error:
+                self._on_lost(None, error)
+            except Exception as error:
+                # The one thread that publishes must outlive a defect, ours or pika's: it begins with a new connection.
+                log.exception("publisher_failed")
                 self._on_lost(None, error)
             self._stopping.wait(RECONNECT_SECONDS)
 
+    def _connect_and_serve(self) -> None:
+        """Run one connection from its beginning to its end."""
+        connection = SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_lost,
+            on_close_callback=self._on_lost,
+        )
+        self._connection = connection
+        if self._stopping.is_set():  # `close` may have looked for a connection before there was this one
+            connection.ioloop.add_callback_threadsafe(self._close_connection)
+        try:
+            connection.ioloop.start()
+        finally:
+            connection.ioloop.close()
+
     def _on_open(self, connection: SelectConnection) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
         connection.channel(on_open_callback=self._on_channel)
 
     def _on_channel(self, channel: Any) -> None:
@@ -127,6 +154,18 @@ class Publisher:
         self._channel, self._next_tag, self._down_since = channel, 1, None
         self._connected.set()
         log.info("broker_connected")
+        self._send_waiting()
+
+    def _on_blocked(self, _connection: SelectConnection, _frame: Any) -> None:
+        """Treat a broker that is short of memory or disk like one that is away: it reads nothing until it has room."""
+        log.warning("broker_blocked")
+        self._down_since = time.monotonic()
+        self._connected.clear()
+
+    def _on_unblocked(self, _connection: SelectConnection, _frame: Any) -> None:
+        log.info("broker_unblocked")
+        self._down_since = None
+        self._connected.set()
         self._send_waiting()
 
     def _send_waiting(self) -> None:
