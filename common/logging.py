@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -24,6 +25,7 @@ def configure(settings: Settings, process: str) -> None:
     timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _naming(process),
         structlog.stdlib.add_log_level,
         timestamp,
     ]
@@ -40,8 +42,7 @@ def configure(settings: Settings, process: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.EventRenamer("action"),
-                structlog.processors.format_exc_info,
-                _renderer(settings.log_format),
+                *_rendering(settings.log_format),
             ],
         )
     )
@@ -50,7 +51,6 @@ def configure(settings: Settings, process: str) -> None:
     root.setLevel(LEVELS[settings.log_level])
     for name, level in NOISY.items():
         logging.getLogger(name).setLevel(level)
-    structlog.contextvars.bind_contextvars(process=process)
 
 
 def get(area: str) -> Logger:
@@ -59,7 +59,17 @@ def get(area: str) -> Logger:
     return logger
 
 
-def _renderer(log_format: str) -> structlog.typing.Processor:
+def _naming(process: str) -> structlog.typing.Processor:
+    """Put the process into every line, whichever thread writes it (a context variable would stay in its own)."""
+
+    def name(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    return name
+
+
+def _rendering(log_format: str) -> list[structlog.typing.Processor]:
     if log_format == "text":
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="action", timestamp_key="at")
-    return structlog.processors.JSONRenderer()
+        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="action", timestamp_key="at")]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
