@@ -7,6 +7,7 @@ A name that is not in the table, a value that cannot work or an unreadable file 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -23,6 +24,7 @@ PREFIX = "ENTRA_SMS_"
 FILE_SUFFIX = "_FILE"
 SECRET_NAMES = ("database_url", "amqp_url", "secret_key", "secret_key_previous")
 SHORTEST_SECRET_KEY = 32
+HIGHEST_PORT = 65_535
 
 
 class Settings(BaseSettings):
@@ -90,7 +92,7 @@ class Settings(BaseSettings):
     webhook_processes: int = Field(2, ge=1, le=64, description="Processes of the webhook.")
     webhook_threads: int = Field(16, ge=1, le=256, description="Threads of one webhook process.")
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="Loopback port of the Prometheus metrics of this process; 0: none."
+        0, ge=0, le=HIGHEST_PORT, description="Loopback port of the Prometheus metrics of this process; 0: none."
     )
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
     log_format: str = Field("json", description="`json`, or `text` for reading along.")
@@ -133,6 +135,14 @@ class Settings(BaseSettings):
             raise ValueError(f"no file at {value}")
         return value
 
+    @field_validator("webhook_bind")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+            raise ValueError("must be an address and a port, e.g. 127.0.0.1:8080 or [::1]:8080")
+        return value
+
     @field_validator("follow_up_seconds", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
@@ -141,7 +151,7 @@ class Settings(BaseSettings):
     @field_validator("follow_up_seconds")
     @classmethod
     def _growing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if list(value) != sorted(set(value)) or any(seconds <= 0 for seconds in value):
+        if list(value) != sorted(set(value)) or not all(0 < seconds < math.inf for seconds in value):
             raise ValueError("must be growing positive numbers, e.g. 15,60,300")
         return value
 
