@@ -1,0 +1,26 @@
+"""What the webhook counts. No label ever holds a value that a stranger can choose."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+_PUBLISH_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
+
+
+class Metrics:
+    """The webhook's counters; made once a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.posts = Counter(
+            "entra_sms_webhook_posts", "Requests by how they were answered.", ["outcome"], registry=self.registry
+        )
+        self.items = Counter(
+            "entra_sms_webhook_items", "Notification items by what became of them.", ["outcome"], registry=self.registry
+        )
+        self.publish_seconds = Histogram(
+            "entra_sms_webhook_publish_seconds",
+            "Time until the broker confirmed, or until it was given up.",
+            buckets=_PUBLISH_BUCKETS,
+            registry=self.registry,
+        )

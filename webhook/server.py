@@ -1,0 +1,188 @@
+"""gunicorn as the webhook needs it: what it checks before it starts, patience with slow clients, its log, its metrics.
+
+`deploy/gunicorn.conf.py` wires this in. Nothing here is part of the application.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import tempfile
+import time
+from typing import Any
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+
+from common import logging
+from common.broker import connection as broker_connection
+from common.config import Settings, load
+from common.errors import SettingsError
+
+REQUEST_SECONDS = 10.0
+"""Longest time for one request, from its first byte to the end of the answer. Graph waits no longer either."""
+
+METRICS_HOST = "127.0.0.1"
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_MALFORMED = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
+    b'{"error": "Bad Request"}\n'
+)
+
+log = logging.get("webhook")
+
+
+def checked_settings() -> Settings:
+    """Return settings that the webhook can work with.
+
+    Raises:
+        SettingsError: they cannot work; better said once here than by each process again and again.
+    """
+    settings = load()
+    settings.require_secret_key()
+    broker_connection.parameters(settings, "webhook")
+    _check_certificate(settings)
+    return settings
+
+
+def check_address_is_free(settings: Settings) -> None:
+    """Refuse to share the port: the processes bind with SO_REUSEPORT, which would let a forgotten webhook go on.
+
+    Raises:
+        SettingsError: something listens there, or the address is not of this machine.
+    """
+    host, port = address(settings)
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise SettingsError(f"ENTRA_SMS_WEBHOOK_BIND: cannot listen on {host}, port {port}: {_why(error)}.") from None
+
+
+def address(settings: Settings) -> tuple[str, int]:
+    host, _, port = settings.webhook_bind.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+
+
+def _check_certificate(settings: Settings) -> None:
+    if settings.webhook_tls_certificate is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # An empty password makes an encrypted key fail; without it, OpenSSL would ask on the terminal.
+        context.load_cert_chain(settings.webhook_tls_certificate, settings.webhook_tls_key, password="")
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            "ENTRA_SMS_WEBHOOK_TLS_CERTIFICATE and ENTRA_SMS_WEBHOOK_TLS_KEY cannot be used together "
+            f"({type(error).__name__}): both must be PEM, the key unencrypted and the certificate's own."
+        ) from None
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
+    """A threaded worker whose patience ends: gunicorn's own lets a slow client keep a thread for ever."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._began: dict[TConn, float] = {}
+
+    def handle(self, conn: TConn) -> Any:
+        self._began[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._began.pop(conn, None)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Also cut the requests that take too long; gunicorn calls this once a second."""
+        super().murder_keepalived(force)
+        overdue = time.monotonic() - REQUEST_SECONDS
+        for conn, began in list(self._began.items()):
+            if began < overdue:
+                _cut(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what is no HTTP with a bare 400: gunicorn would explain, and log, what it was sent."""
+        if isinstance(exc, ssl.SSLError):
+            log.debug("tls_failed", error=type(exc).__name__)
+        elif isinstance(exc, ParseException):
+            log.info("malformed_request", error=type(exc).__name__)
+            _answer_malformed(client)
+        else:
+            super().handle_error(req, client, addr, exc)
+
+
+def _cut(conn: TConn) -> None:
+    """End both directions; the thread that waits for this client sees the end of the connection."""
+    try:
+        # Not SSLSocket.shutdown: that one takes the TLS state away from under the thread that reads.
+        socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
+    except OSError:
+        return  # it ended by itself
+    log.info("slow_client_cut")
+
+
+def _answer_malformed(client: socket.socket) -> None:
+    try:
+        client.sendall(_MALFORMED)
+    except OSError:
+        return  # nobody is there any more
+
+
+class LogLines(Logger):  # type: ignore[misc]  # gunicorn is not typed
+    """gunicorn's own messages, as log lines of ours. There is no access log: queries hold validation tokens."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        logging.configure(load(), "webhook")
+        self.error_log.handlers = []
+        self.error_log.propagate = True
+
+
+def prepare_metrics(settings: Settings) -> None:
+    """Give the processes a private directory to count in; before anything imports `prometheus_client`."""
+    if settings.metrics_port:
+        os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="entra-sms-webhook-")
+
+
+def serve_metrics(settings: Settings) -> socket.socket | None:
+    """Serve the sum of all processes from this one, and return the socket that listens.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+    if not settings.metrics_port:
+        return None
+    # prometheus_client decides when it is imported whether it counts for many processes.
+    from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415
+    from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped there
+    try:
+        server, _thread = start_http_server(settings.metrics_port, METRICS_HOST, registry)
+    except OSError as error:
+        raise SettingsError(
+            f"ENTRA_SMS_METRICS_PORT: cannot listen on {settings.metrics_port}: {_why(error)}."
+        ) from None
+    return server.socket
+
+
+def forget_metrics_of(pid: int) -> None:
+    """Note that a process has ended; what it counted stays counted."""
+    if MULTIPROCESS_VARIABLE in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - see serve_metrics
+
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped there
+
+
+def remove_metrics() -> None:
+    directory = os.environ.pop(MULTIPROCESS_VARIABLE, "")
+    if directory:
+        shutil.rmtree(directory, ignore_errors=True)
