@@ -122,7 +122,9 @@ def _down(purpose: str, *names: str) -> None:
 def _found(find: Callable[[Path], Service | None], purpose: str, command: str) -> Service:
     service = find(VAR / purpose)
     if service is None:
-        raise LocalServiceError(f"None is up for {purpose}; start one: python -m deploy.local {command} up --purpose {purpose}")
+        raise LocalServiceError(
+            f"None is up for {purpose}; start one: python -m deploy.local {command} up --purpose {purpose}"
+        )
     return service
 
 

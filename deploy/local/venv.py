@@ -46,7 +46,7 @@ def _has_pip(python: Path) -> bool:
 
 
 def _pip(*arguments: str) -> None:
-    _run([str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
+    _run([str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *arguments])
 
 
 def _run(command: list[str]) -> None:
