@@ -1,0 +1,63 @@
+"""The check of a tenant's access as it is shown: each permission with a tick or a cross, and what to do about it."""
+
+from __future__ import annotations
+
+import requests
+from rich.padding import Padding
+from rich.text import Text
+
+from common.config import Settings
+from common.errors import AccessError, BadPageError, RetryLaterError
+from common.graph.access import Proof, check_access
+from common.graph.answers import GraphUnavailableError
+from common.graph.client import GraphClient
+from console import output
+from console.exits import ConsoleError, Exit
+
+
+def require_access(client: GraphClient, settings: Settings) -> None:
+    """Check everything and show it.
+
+    Raises:
+        ConsoleError: something does not work; what and how to mend it has been shown or is the text.
+    """
+    try:
+        proofs = check_access(client)
+    except AccessError as error:
+        _show(Proof("sign-in", error.reason))
+        raise ConsoleError(str(error), Exit.ACCESS_REFUSED) from None
+    except RetryLaterError as error:
+        raise ConsoleError(f"{error} {_where_to_look(error, settings)}", Exit.UNREACHABLE) from None
+    _show(Proof("sign-in"))
+    for proof in proofs:
+        _show(proof)
+    missing = [proof.permission for proof in proofs if not proof.works]
+    if missing:
+        them = "this permission" if len(missing) == 1 else "these permissions"
+        raise ConsoleError(
+            f"The application may not read everything it needs: it lacks {them}: {', '.join(missing)}. "
+            "A consent that was given a moment ago can take a minute to work.",
+            Exit.ACCESS_REFUSED,
+        )
+
+
+def _show(proof: Proof) -> None:
+    output.note(Text.assemble("  ", output.tick(works=proof.works), " ", proof.permission))
+    if proof.trouble and proof.permission != "sign-in":
+        output.stderr().print(Padding(Text(proof.trouble), (0, 0, 0, 4), expand=False))
+
+
+def _where_to_look(error: RetryLaterError, settings: Settings) -> str:
+    cause: BaseException | None = error.__context__
+    if isinstance(cause, requests.exceptions.SSLError):
+        trusted = f"the authorities in {settings.ca_bundle}" if settings.ca_bundle else "the public authorities"
+        return (
+            f"The certificate of {settings.login_url} or {settings.graph_url} is not signed by {trusted} "
+            "(ENTRA_SMS_CA_BUNDLE)."
+        )
+    if isinstance(error, GraphUnavailableError | BadPageError):
+        return (
+            f"The login service is {settings.login_url} (ENTRA_SMS_LOGIN_URL), Graph is {settings.graph_url} "
+            "(ENTRA_SMS_GRAPH_URL)."
+        )
+    return "Try again in a while."

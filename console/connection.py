@@ -1,0 +1,123 @@
+"""What a command is connected to: settings, database, broker, Graph. Each is opened when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from alembic.migration import MigrationContext
+from alembic.util import CommandError
+from sqlalchemy import event
+
+from common import logging
+from common.broker.outgoing import Outgoing
+from common.broker.publisher import Publisher
+from common.config import Settings, load
+from common.db.engine import Database
+from common.db.migrations import head, upgrade_database
+from common.db.tenants import Tenant
+from common.errors import BrokerUnavailableError, DatabaseUnavailableError, SettingsError
+from common.graph.client import GraphClient
+from common.graph.http import GraphHttp
+from common.graph.tokens import Credentials
+from common.secrets import Vault
+from console import addresses
+
+PUBLISH_SECONDS = 5.0
+
+
+class Installation:
+    """The installation that the settings describe; opens nothing by itself."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = load()
+        quiet = {} if self._verbose else {"log_level": "error"}
+        logging.configure(settings.model_copy(update={"log_format": "text", **quiet}), "console")
+        return settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, brought up to date.
+
+        Raises:
+            DatabaseUnavailableError: it cannot be reached.
+            SettingsError: its address is wrong, or a newer version of this program has changed it.
+        """
+        try:
+            database = Database.from_settings(self.settings)
+            if database.is_sqlite:
+                event.listen(database.engine, "connect", _teach_letters)
+            _bring_up_to_date(database)
+        except OSError as error:
+            raise SettingsError(f"The folder of the database cannot be made: {error}.") from None
+        except CommandError:
+            raise SettingsError(
+                "The database was changed by a newer version of this program; use that version here too."
+            ) from None
+        except DatabaseUnavailableError as error:
+            place = addresses.without_password(self.settings.database_url.get_secret_value())
+            raise DatabaseUnavailableError(f"{error} The database is {place} (ENTRA_SMS_DATABASE_URL).") from None
+        return database
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(self.settings)
+
+    def publish(self, message: Outgoing) -> None:
+        """Put `message` on its queue and wait for the confirm.
+
+        Raises:
+            BrokerUnavailableError: it is not known to have arrived; the text says where the broker was looked for.
+        """
+        try:
+            self._publisher.publish(message, timeout_seconds=PUBLISH_SECONDS)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(f"{error} {self.broker_place}") from None
+
+    @property
+    def broker_place(self) -> str:
+        place = addresses.without_password(self.settings.amqp_url.get_secret_value())
+        return f"It was looked for at {place} (ENTRA_SMS_AMQP_URL)."
+
+    def graph(self, credentials: Credentials) -> GraphClient:
+        return GraphClient(self.settings, credentials, GraphHttp(self.settings))
+
+    def graph_of(self, tenant: Tenant) -> GraphClient:
+        """Return Graph as `tenant`.
+
+        Raises:
+            SettingsError: the server key does not open the stored secret.
+        """
+        return self.graph(tenant.credentials(self.vault))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        if "_publisher" in opened:
+            self._publisher.close()
+        if "database" in opened:
+            self.database.close()
+
+    @cached_property
+    def _publisher(self) -> Publisher:
+        return Publisher(self.settings, "console")
+
+
+def _bring_up_to_date(database: Database) -> None:
+    """Migrate only when it is needed: a command that reads should not wait for the lock of those who write."""
+    with database.read() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision != head():
+        upgrade_database(database)
+
+
+def _teach_letters(connection: object, _record: object) -> None:
+    """Give SQLite a `lower` that knows all letters: its own folds A to Z only, and people are called Łukasz."""
+    connection.create_function("lower", 1, _lower, deterministic=True)  # type: ignore[attr-defined]
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text

@@ -1,0 +1,93 @@
+"""A tenant is saved: its access is checked first, and the worker is told afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from rich.text import Text
+
+from common.broker import outgoing
+from common.clock import utc_now
+from common.db import tenants
+from common.db.tenants import Agreement, Tenant
+from common.errors import BrokerUnavailableError
+from common.graph.tokens import Credentials
+from common.messages import Reason, Stream, SyncRequest
+from console import output
+from console.access import require_access
+from console.connection import Installation
+from console.exits import ConsoleError, Exit
+from console.tenant_form import stored_values
+
+
+def enrol(installation: Installation, given: dict[str, str], stored: Tenant | None) -> None:
+    """Check the access with what was given, and what is stored where nothing was given; then save it.
+
+    Raises:
+        ConsoleError: the access does not work, or another tenant has the name; nothing was saved.
+    """
+    values = ({} if stored is None else stored_values(stored)) | given
+    _refuse_mix_ups(installation, values)
+    if stored is None or "client_secret" in given:
+        credential = tenants.seal_secret(installation.vault, given["client_secret"])
+        secret = given["client_secret"]
+    else:
+        credential, secret = stored.sealed_credential, stored.credentials(installation.vault).client_secret
+    check(installation, Credentials(values["tenant_id"], values["client_id"], secret), values["name"])
+    with installation.database.write() as connection:
+        is_new = tenants.save(
+            connection,
+            tenant_id=values["tenant_id"],
+            name=values["name"],
+            domain=values.get("domain"),
+            client_id=values["client_id"],
+            sealed_credential=credential,
+            default_region=values.get("default_region"),
+            agreement=Agreement(values["agreement_reference"], date.fromisoformat(values["agreement_date"])),
+            now=installation.database.now(connection),
+        )
+    output.say(f"{'Added' if is_new else 'Updated'} {values['name']}.")
+    if nudge(installation, values["tenant_id"]):
+        beginning = "The first sync begins now." if is_new else "The new settings are used from now on."
+        output.say(f"{beginning} Watch it with: entra-sms status")
+
+
+def check(installation: Installation, credentials: Credentials, name: str) -> None:
+    """Check the access of a tenant and show it.
+
+    Raises:
+        ConsoleError: something does not work.
+    """
+    output.note(Text.assemble(f"Access to {output.shown(name)} at {installation.settings.graph_url}:"))
+    require_access(installation.graph(credentials), installation.settings)
+
+
+def nudge(installation: Installation, tenant_id: str) -> bool:
+    """Ask the worker for a round of both streams now; tell whether it was told. It would come by itself, but later."""
+    try:
+        for stream in Stream:
+            request = SyncRequest(tenant_id, stream, Reason.OPERATOR, utc_now())
+            installation.publish(outgoing.request(request))
+    except BrokerUnavailableError as error:
+        output.warn(f"{error} So no worker could be told: the sync begins with the worker's next poll.")
+        return False
+    return True
+
+
+def _refuse_mix_ups(installation: Installation, values: Mapping[str, str]) -> None:
+    if values["client_id"] == values["tenant_id"]:
+        raise ConsoleError("The client id and the tenant id are the same; one of them was copied twice.", Exit.USAGE)
+    with installation.database.read() as connection:
+        for taken in (values["name"], values.get("domain")):
+            others = [
+                other
+                for other in (tenants.find(connection, taken) if taken else [])
+                if other.tenant_id != values["tenant_id"]
+            ]
+            if others:
+                raise ConsoleError(
+                    f"{taken!r} is taken: the tenant {others[0].tenant_id} is called so. Choose another name, so that "
+                    "--tenant can tell them apart.",
+                    Exit.USAGE,
+                )

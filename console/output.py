@@ -1,0 +1,129 @@
+"""Everything that is printed: data and results on stdout, everything else on stderr.
+
+Text from the directory is written by strangers: it is shown without markup and without control characters.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH_OF_A_PIPE = 4_000
+"""Nothing is wrapped or cut for a program that reads along."""
+
+
+def stdout() -> Console:
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    return _console(sys.stderr)
+
+
+def say(text: str | Text = "") -> None:
+    """Print a result."""
+    _print(stdout(), text)
+
+
+def note(text: str | Text = "") -> None:
+    """Print something about the work, which is no part of its result."""
+    _print(stderr(), text)
+
+
+def warn(text: str) -> None:
+    note(Text.assemble(("Warning: ", "yellow"), shown(text)))
+
+
+def complain(text: str) -> None:
+    """Print why the command could not do its work."""
+    note(Text.assemble(("Error: ", "bold red"), shown(text)))
+
+
+def tick(*, works: bool) -> Text:
+    """Return a tick or a cross, in letters where the terminal has no such signs."""
+    mark, word, style = ("✓", "ok", "green") if works else ("✗", "NO", "bold red")
+    return Text(mark if _can_show(mark) else word, style)
+
+
+def shown(value: object) -> str:
+    """Return `value` as text that cannot steer a terminal; nothing is a dash."""
+    if value is None or value == "":
+        return "-"
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )
+
+
+def number(count: int) -> str:
+    return f"{count:,}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return e.g. ``1 person`` or ``1,204 people``."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print an aligned table; on a terminal too wide cells are cut with an ellipsis."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        grid.add_column(
+            heading, justify="right" if heading in right else "left", no_wrap=True, overflow="ellipsis", min_width=4
+        )
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
+    _print_without_trailing_spaces(grid)
+
+
+def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
+    """Print a name and a value a line, aligned; a long value goes on below itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(shown(value)))
+    _print_without_trailing_spaces(grid)
+
+
+def make_stdout_utf8() -> TextIO:
+    """Return stdout for exported data, which is UTF-8 whatever the terminal speaks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    return sys.stdout
+
+
+def tolerate_narrow_encodings() -> None:
+    """Let a letter that the terminal cannot show become a question mark instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _console(file: TextIO) -> Console:
+    width = None if file.isatty() else WIDTH_OF_A_PIPE
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False)
+
+
+def _print(console: Console, text: str | Text) -> None:
+    console.print(text if isinstance(text, Text) else Text(text), soft_wrap=not console.is_terminal)
+
+
+def _print_without_trailing_spaces(grid: Table) -> None:
+    console = stdout()
+    with console.capture() as captured:
+        console.print(grid)
+    sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def _can_show(letter: str) -> bool:
+    try:
+        letter.encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,176 @@
+"""`entra-sms tenants`: the directories that are synced."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.text import Text
+
+from common.db import tenants
+from common.db.tenants import Tenant, TenantState
+from console import enrolment, output, removal, tenant_form, times
+from console.choice import NO_TENANT_YET, one_tenant
+from console.connection import Installation
+
+
+@click.group("tenants")
+def command() -> None:
+    """Add, check, list, show and remove the directories to be synced.
+
+    A tenant is one customer's Microsoft Entra directory. TENANT is its name, its domain or its id.
+
+    Example: entra-sms tenants check contoso.com
+    """
+
+
+def _refuse_secret_argument(_ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(
+            "A secret is never an argument: everybody on this machine can see it in the list of processes, and it "
+            "stays in the history of your shell. Use --client-secret-file PATH, or - for standard input. "
+            "The one you just typed should be replaced by a new one."
+        )
+
+
+@command.command(short_help="Connect a directory, or change its settings.")
+@click.option("--tenant-id", metavar="GUID", help="Directory (tenant) ID.")
+@click.option("--client-id", metavar="GUID", help="Application (client) ID.")
+@click.option(
+    "--client-secret-file", metavar="PATH", help="File with the client secret's Value; - reads it from standard input."
+)
+@click.option(
+    "--client-secret", hidden=True, is_flag=False, flag_value="", callback=_refuse_secret_argument, expose_value=False
+)
+@click.option("--name", metavar="NAME", help="What you will call it.")
+@click.option("--domain", metavar="DOMAIN", help="Its domain; another way to name it. Optional.")
+@click.option(
+    "--default-region",
+    metavar="CC",
+    help="Country of numbers written without a prefix, e.g. PL, for people of whom the directory knows none. Optional.",
+)
+@click.option("--agreement-reference", metavar="TEXT", help="Data processing agreement: under which it is filed.")
+@click.option("--agreement-date", metavar="YYYY-MM-DD", help="Data processing agreement: when it was signed.")
+@click.pass_obj
+def add(installation: Installation, /, client_secret_file: str | None, **given: str | None) -> None:
+    """Connect a directory, or change the settings of one that is connected.
+
+    What is not given is asked for on a terminal. The access is checked before anything is saved, and the first sync
+    begins by itself afterwards. For a tenant that is known already, what is not given stays as it is.
+
+    \b
+    Examples:
+      entra-sms tenants add
+      entra-sms tenants add --name Contoso --tenant-id 1b2c3d4e-... \\
+          --client-id 9f8e7d6c-... --client-secret-file secret.txt \\
+          --default-region PL \\
+          --agreement-reference DPA-17 --agreement-date 2026-03-02
+
+    \b
+    A new secret, the rest unchanged:
+      entra-sms tenants add --tenant-id 1b2c3d4e-... --client-secret-file new.txt
+    """  # noqa: D301 - the backspace tells click to keep the lines as they are
+    asked_for_everything = not any(value for name, value in given.items() if name != "tenant_id") and (
+        client_secret_file is None
+    )
+    values = tenant_form.checked({**given, "client_secret": tenant_form.read_secret(client_secret_file)})
+    interactive = sys.stdin.isatty()
+    if interactive and "tenant_id" not in values:
+        values["tenant_id"] = tenant_form.ask_for("tenant_id")
+    stored = _stored(installation, values.get("tenant_id"))
+    missing = tenant_form.missing(values, stored)
+    if interactive and (missing or asked_for_everything):
+        if stored is not None:
+            output.note(f"{stored.name} is connected already; Enter keeps what is in brackets.")
+        values = tenant_form.ask(values, stored)
+    else:
+        tenant_form.refuse_missing(missing)
+    enrolment.enrol(installation, values, stored)
+
+
+def _stored(installation: Installation, tenant_id: str | None) -> Tenant | None:
+    if tenant_id is None:
+        return None
+    with installation.database.read() as connection:
+        return tenants.get(connection, tenant_id)
+
+
+@command.command(short_help="Check that the access of a tenant works.")
+@click.argument("tenant", required=False)
+@click.pass_obj
+def check(installation: Installation, tenant: str | None) -> None:
+    """Check that the access of a tenant works: the sign-in and each permission.
+
+    Example: entra-sms tenants check Contoso
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+    enrolment.check(installation, found.credentials(installation.vault), found.name)
+    output.say(f"The access of {output.shown(found.name)} works.")
+    if found.state is not TenantState.ACTIVE and enrolment.nudge(installation, found.tenant_id):
+        output.say("It did not work before; the worker was told to try again now.")
+
+
+@command.command("list")
+@click.pass_obj
+def list_(installation: Installation) -> None:
+    """List all tenants.
+
+    Example: entra-sms tenants list
+    """
+    with installation.database.read() as connection:
+        found = tenants.find(connection, "*")
+    if not found:
+        output.note(NO_TENANT_YET)
+        return
+    rows = [(tenant.name, tenant.domain, tenant.tenant_id, state_word(tenant)) for tenant in found]
+    output.table(("NAME", "DOMAIN", "TENANT ID", "STATE"), rows)
+
+
+@command.command()
+@click.argument("tenant", required=False)
+@click.pass_obj
+def show(installation: Installation, tenant: str | None) -> None:
+    """Show the settings of a tenant; never its secret.
+
+    Example: entra-sms tenants show Contoso
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+    pairs: list[tuple[str, str | Text]] = [
+        ("Name", found.name),
+        ("Domain", found.domain or ""),
+        ("Tenant id", found.tenant_id),
+        ("Client id", found.client_id),
+        ("Client secret", "stored, encrypted; it is never shown"),
+        ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
+        ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
+        ("State", state_word(found)),
+        ("Since", times.moment(found.state_since)),
+    ]
+    if found.state_reason:
+        pairs.append(("Reason", found.state_reason))
+    output.facts(pairs)
+
+
+@command.command(short_help="Disconnect a directory and erase what was read.")
+@click.argument("tenant")
+@click.option("--yes", is_flag=True, help="Do not ask; go on even if Graph cannot be reached.")
+@click.pass_obj
+def remove(installation: Installation, tenant: str, yes: bool) -> None:
+    """Disconnect a directory and erase everything that was read from it.
+
+    Its subscriptions at Graph are deleted first. People, groups and history are erased here; nothing is changed in the
+    directory.
+
+    Example: entra-sms tenants remove Contoso
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+    removal.remove(installation, found, may_ask=not yes)
+
+
+def state_word(tenant: Tenant) -> Text:
+    if tenant.state is TenantState.ACTIVE:
+        return Text("active", "green")
+    return Text("access failed", "bold red")
