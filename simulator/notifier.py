@@ -167,10 +167,10 @@ class Notifier:
         now = self._clock.now()
         letters = [letter for letter in letters if letter.is_addressed]
         paused = [one for one in letters if not one.is_lifecycle and one.subscription.is_paused(now)]
-        for letter in paused:
-            letter.tenant.statistics.notification("paused")
         if paused:
             self._retry(url, paused, attempt)
+        for letter in paused:
+            letter.tenant.statistics.notification("paused")
         ready = [letter for letter in letters if letter not in paused]
         if not ready:
             return
@@ -178,9 +178,10 @@ class Notifier:
             for letter in ready:
                 letter.tenant.statistics.notification("acknowledged")
         else:
+            # Planned before it is counted: whoever has seen the count may move the clock to the retry.
+            self._retry(url, ready, attempt + 1)
             for letter in ready:
                 letter.tenant.statistics.notification("failed")
-            self._retry(url, ready, attempt + 1)
 
     def _post(self, url: str, letters: list[Letter], attempt: int) -> bool:
         """Return whether the endpoint took the notifications in time."""

@@ -35,6 +35,8 @@ class _HttpsServer(wsgi.Server):
         self.gateway = _Gateway
         self.ssl_adapter = adapter
         self.shutdown_timeout = 0.3
+        # How often idle connections are looked through, and how long a stop waits for that look to end.
+        self.expiration_interval = 0.05
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         # The library reports broken handshakes of strangers as errors; to us they are small talk.

@@ -43,12 +43,14 @@ class Plan:
 class World:
     """All tenants and the machinery they share; `trust_file` holds the CAs of acceptable notification endpoints."""
 
-    def __init__(self, plan: Plan, clock: Clock, trust_file: Path) -> None:
+    def __init__(
+        self, plan: Plan, clock: Clock, trust_file: Path, access_tokens: AccessTokens | None = None
+    ) -> None:
         self.plan = plan
         self.clock = clock
         self.stopping = threading.Event()
         self.agenda = Agenda(clock)
-        self.access_tokens = AccessTokens()
+        self.access_tokens = access_tokens or AccessTokens()
         self.handshakes = Handshakes(ssl.create_default_context(cafile=str(trust_file)))
         self.notifier = Notifier(self.agenda, clock, str(trust_file))
         self.lifecycle = Lifecycle(self.agenda, clock, self.notifier)
