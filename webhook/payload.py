@@ -2,7 +2,7 @@
 
 Whatever the bytes are, nothing but `PayloadError` (the whole body) or `ItemRefusedError` (one item) is raised, and
 neither repeats any of the content. orjson refuses invalid UTF-8, NaN and deep nesting by itself; it reads a number
-beyond 64 bits as a float, which harms nobody, since no number of a notification is used.
+beyond 64 bits as a float, which does no harm, since no number of a notification is used.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""A RabbitMQ node that a test may kill and bring back with its data, on the ports that its clients know."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.local import packages, rabbitmq
+from deploy.local.broker import Broker
+from deploy.local.ports import Reservation
+from deploy.local.processes import AT_ONCE, Process
+from deploy.local.rabbitmq import Node
+from deploy.local.runs import Run
+from tests.support.eventually import eventually
+
+_BOOT_SECONDS = 90.0
+
+
+class MortalBroker:
+    """Use `mortal_broker`; it is alive when a test gets it, and whoever kills it revives it."""
+
+    def __init__(self, run: Run, node: Node) -> None:
+        self.broker = Broker.of(node)
+        self._run = run
+        self._node = node
+        self._folder = run.directory / "rabbitmq"
+        self._installation = packages.ensure(packages.RABBITMQ)
+        self._environment = rabbitmq.environment(node, self._folder, self._installation)
+        self._process: Process | None = None
+
+    def prepare(self) -> None:
+        rabbitmq.write_configuration(self._node, self._folder)
+        command = rabbitmq.epmd_command(self._node, self._installation)
+        self._run.start(
+            "epmd", command, env=self._environment, cwd=self._folder, mark=" ".join(command[1:]), ending=AT_ONCE
+        )
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is said goodbye to, nothing is flushed."""
+        if self._process is not None:
+            self._process.kill()
+
+    def revive(self) -> None:
+        command = rabbitmq.node_command(self._folder, self._installation)
+        self._process = self._run.start("rabbitmq", command, env=self._environment, cwd=self._folder, ending=AT_ONCE)
+        eventually(self.broker.is_ready, within_seconds=_BOOT_SECONDS, what="the broker")
+        eventually(
+            lambda: self.broker.management.call("GET", "whoami"),
+            within_seconds=_BOOT_SECONDS,
+            what="its management API",
+            despite=(Exception,),
+        )
+
+
+@contextmanager
+def mortal_broker() -> Iterator[MortalBroker]:
+    with Run.claim("test-mortal", several=True) as run, Reservation(4) as reservation:
+        node = Node.at(run.directory / "rabbitmq", reservation.ports, password=None)
+        shutil.rmtree(run.directory / "rabbitmq", ignore_errors=True)
+        broker = MortalBroker(run, node)
+        broker.prepare()
+        broker.revive()
+        yield broker
