@@ -75,11 +75,11 @@ class _Founder:
 
     def found(self, users: int, groups: int) -> None:
         # The bin is spread over the directory, so removed objects turn up in the middle of initial rounds.
-        binned = max(1, users // 100)
+        binned = max(1, users // 100) if users else 0
+        distance = (users + binned) // (binned + 1)
+        in_bin = {distance * number for number in range(1, binned + 1)}
         for index in range(users + binned):
-            in_bin = index % 100 == 50 or (users <= 50 and index == users)
-            self._hire(in_bin=in_bin and binned > 0)
-            binned -= in_bin
+            self._hire(in_bin=index in in_bin)
         for kind, many in (("device", max(5, users // 20)), ("servicePrincipal", 6), ("orgContact", 8)):
             self.other_ids[kind] = [self._equip(kind, index) for index in range(many)]
         self._found_groups(groups)
