@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @field_validator("follow_up_seconds")
     @classmethod
     def _growing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if list(value) != sorted(set(value)) or not all(0 < seconds < math.inf for seconds in value):
+        if not value or list(value) != sorted(set(value)) or not all(0 < seconds < math.inf for seconds in value):
             raise ValueError("must be growing positive numbers, e.g. 15,60,300")
         return value
 

@@ -100,6 +100,7 @@ streams = Table(
     Column("lease_fence", Integer, nullable=False, default=0, comment="grows with every lease; fences off old holders"),
     Column("lease_until", Moment),
     Column("wanted_at", Moment, comment="latest request that came while another worker held the lease"),
+    Column("waiting_request_ids", JSON, nullable=False, default=list, comment="commands the next round answers"),
     Column("next_poll_at", Moment, nullable=False),
     Column("last_began_at", Moment, comment="when the latest round that ended well began"),
     Column("last_good_at", Moment, comment="when a round last ended well"),
@@ -117,6 +118,7 @@ streams = Table(
     Column("full_changed", Integer, nullable=False, default=0),
     Column("full_removed", Integer, nullable=False, default=0),
     Column("full_request_ids", JSON, nullable=False, default=list, comment="commands that the full round answers"),
+    Column("last_full_began_at", Moment, comment="when that began: it answers what was asked before"),
     Column("last_full_at", Moment, comment="when the latest full round ended"),
 )
 

@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column(
             "wanted_at", MOMENT, nullable=True, comment="latest request that came while another worker held the lease"
         ),
+        sa.Column("waiting_request_ids", sa.JSON(), nullable=False, comment="commands the next round answers"),
         sa.Column("next_poll_at", MOMENT, nullable=False),
         sa.Column("last_began_at", MOMENT, nullable=True, comment="when the latest round that ended well began"),
         sa.Column("last_good_at", MOMENT, nullable=True, comment="when a round last ended well"),
@@ -202,6 +203,9 @@ def upgrade() -> None:
         sa.Column("full_changed", sa.Integer(), nullable=False),
         sa.Column("full_removed", sa.Integer(), nullable=False),
         sa.Column("full_request_ids", sa.JSON(), nullable=False, comment="commands that the full round answers"),
+        sa.Column(
+            "last_full_began_at", MOMENT, nullable=True, comment="when that began: it answers what was asked before"
+        ),
         sa.Column("last_full_at", MOMENT, nullable=True, comment="when the latest full round ended"),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_streams_tenant_id"), ondelete="CASCADE"

@@ -1,0 +1,52 @@
+"""A tenant whose access fails is told once, asked slowly, and comes back by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from common import logging
+from common.db.engine import Database
+from common.db.tables import streams, tenants
+from common.db.tenants import Tenant, TenantState
+from common.errors import AccessError, EntraSmsError
+
+SLOW_POLL = timedelta(minutes=15)
+
+log = logging.get("access")
+
+
+def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> None:
+    """Say what is wrong with the tenant's access, once; from now on it is polled slowly."""
+    code = error.code if isinstance(error, AccessError) else "credential"
+    with database.write() as connection:
+        now = database.now(connection)
+        values = {"state": TenantState.ACCESS_FAILED, "state_code": code, "state_reason": str(error)}
+        fresh = connection.execute(
+            update(tenants)
+            .where(tenants.c.tenant_id == tenant.tenant_id, tenants.c.state == TenantState.ACTIVE)
+            .values(**values, state_since=now)
+        ).rowcount
+        if not fresh:
+            connection.execute(update(tenants).where(tenants.c.tenant_id == tenant.tenant_id).values(values))
+        connection.execute(
+            update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now + SLOW_POLL)
+        )
+    if fresh:
+        log.error("access_failed", tenant=tenant.tenant_id, code=code, reason=str(error))
+
+
+def note_recovered(database: Database, tenant: Tenant) -> None:
+    """The access works again: back to normal, and a look at the subscriptions, which may have lapsed."""
+    with database.write() as connection:
+        now = database.now(connection)
+        recovered = connection.execute(
+            update(tenants)
+            .where(tenants.c.tenant_id == tenant.tenant_id, tenants.c.state == TenantState.ACCESS_FAILED)
+            .values(state=TenantState.ACTIVE, state_code=None, state_reason=None, state_since=now, reconcile_at=now)
+        ).rowcount
+        if recovered:
+            connection.execute(update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now))
+    if recovered:
+        log.info("access_recovered", tenant=tenant.tenant_id)

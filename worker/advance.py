@@ -1,0 +1,230 @@
+"""Advance one stream: the worker's one verb.
+
+1. Note what the requests wish for and take the lease; if another worker has it, that one will see to it.
+2. Follow the live cursor.
+3. Go on with the full round, if one is wanted or under way, for a slice.
+4. Read objects of which something ambiguous was said.
+5. Let go of the lease, unless somebody wanted the stream meanwhile: then again from 2.
+6. Ask again later for announced objects that were not shown; put back what is left of the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import update
+from sqlalchemy.engine import RowMapping
+
+from common import logging
+from common.broker import outgoing
+from common.broker.publisher import Publisher
+from common.clock import utc_now
+from common.config import Settings
+from common.db import tenants
+from common.db.engine import Database
+from common.db.tables import tenants as tenants_table
+from common.db.tenants import Tenant, TenantState
+from common.errors import AccessError, EntraSmsError, LeaseLostError, ResyncNeededError, SettingsError
+from common.graph.answers import GraphThrottledError
+from common.graph.resources import fingerprint
+from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
+from worker import access, cursors, leases
+from worker.clients import Clients
+from worker.leases import Lease, StreamKey, Wishes
+from worker.rounds import Turn, full_slice, incremental_round, read_doubtful_objects
+
+FAILED_ACCESS_REASONS = frozenset({Reason.POLL, Reason.OPERATOR})
+"""While a tenant's access has failed only these still ask Graph: the slow poll, and a person."""
+
+log = logging.get("advance")
+
+
+class Advancer:
+    """Advances streams; holds no state of its own, so any number of threads may use it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        publisher: Publisher,
+        clients: Clients,
+        holder: str,
+        *,
+        has_waiting: Callable[[StreamKey], bool],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._publisher = publisher
+        self._clients = clients
+        self._holder = holder
+        self._has_waiting = has_waiting
+        self._stopping = stopping
+
+    def advance(self, key: StreamKey, requests: Sequence[SyncRequest]) -> None:
+        """Answer `requests`, all of the stream `key`, by one turn.
+
+        Raises:
+            RetryLaterError: passing trouble; the same requests are to be made again later.
+            AccessError: the tenant's access does not work; it is noted, there is nothing to repeat.
+        """
+        tenant = self._tenant(key)
+        if tenant is None:
+            log.info("tenant_unknown", tenant=key.tenant_id)
+            return
+        if tenant.state is TenantState.ACCESS_FAILED and not any(r.reason in FAILED_ACCESS_REASONS for r in requests):
+            return
+        self._respect_throttling(tenant)
+        lease = leases.acquire(self._database, key, self._holder, self._settings.lease_seconds, wishes_of(requests))
+        shown: set[str] = set()
+        if lease is not None:
+            self._advance_under(lease, tenant, requests[0].reason, shown)
+        self._ask_again_later(key, requests, shown)
+
+    def give_up(self, key: StreamKey, error: EntraSmsError) -> None:
+        """Leave the stream to the poll, and answer the commands that wait for it with `error`."""
+        with self._database.write() as connection:
+            row = leases.locked(connection, key)
+            if row is not None:
+                cursors.fail_commands(connection, key, row, str(error), self._database.now(connection))
+
+    def _advance_under(self, lease: Lease, tenant: Tenant, reason: Reason, shown: set[str]) -> None:
+        try:
+            turn = Turn(
+                settings=self._settings,
+                database=self._database,
+                client=self._clients.of(tenant),
+                tenant=tenant,
+                lease=lease,
+                reason=reason,
+                ends_at=time.monotonic() + self._settings.slice_seconds,
+                interrupted=lambda: self._has_waiting(lease.key),
+                stopping=self._stopping,
+                shown=shown,
+            )
+            work_left = self._take_turn(turn)
+        except LeaseLostError:
+            raise
+        except EntraSmsError as error:
+            self._note_failure(lease, tenant, error)
+            raise
+        if work_left:
+            leases.abandon(self._database, lease)
+            self._continue(lease.key)
+        if tenant.state is not TenantState.ACTIVE:
+            access.note_recovered(self._database, tenant)
+
+    def _take_turn(self, turn: Turn) -> bool:
+        """Steps 2 to 5; return whether work is left."""
+        while True:
+            began_at = turn.now()
+            try:
+                work_left = self._once(turn)
+            except ResyncNeededError:
+                log.warning("resync_needed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream)
+                continue  # the live cursor is gone and a full round is wanted: begin it now
+            if work_left:
+                return True
+            if leases.release(self._database, turn.lease, began_at):
+                return False
+            if turn.is_over():
+                return True
+
+    def _once(self, turn: Turn) -> bool:
+        row = self._wanting_full(turn)
+        if row["delta_link"] is not None and not incremental_round(turn):
+            return True
+        if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
+            if not full_slice(turn):
+                return True
+            if not incremental_round(turn):
+                return True
+            if turn.state()["full_wanted_at"] is not None:
+                return True
+        read_doubtful_objects(turn)
+        return False
+
+    def _wanting_full(self, turn: Turn) -> RowMapping:
+        """Return the stream's row, with a full round wanted if there is any reason for one."""
+        key = turn.lease.key
+        with self._database.write() as connection:
+            row = leases.hold(self._database, connection, turn.lease)
+            now = self._database.now(connection)
+            reason = self._reason_for_full(row, turn.tenant, now - timedelta(days=self._settings.full_resync_days))
+            if reason is not None:
+                cursors.want_full(connection, key, row, reason, now)
+            return leases.hold(self._database, connection, turn.lease)
+
+    def _reason_for_full(self, row: RowMapping, tenant: Tenant, oldest: object) -> Reason | None:
+        if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
+            return None
+        if row["delta_link"] is None:
+            return Reason.FIRST_SYNC
+        if row["fingerprint"] != fingerprint(row["stream"], tenant.default_region):
+            return Reason.FINGERPRINT
+        return Reason.CALENDAR if row["last_full_at"] < oldest else None
+
+    def _ask_again_later(self, key: StreamKey, requests: Sequence[SyncRequest], shown: set[str]) -> None:
+        """Graph's delta can lag behind its own notification: what was announced but not shown is asked for again."""
+        steps = self._settings.follow_up_seconds
+        for level, delay_seconds in enumerate(steps):
+            announced = {one for request in requests if request.follow_up == level for one in request.object_ids}
+            missing = sorted(announced - shown)
+            if missing:
+                request = SyncRequest(
+                    key.tenant_id,
+                    key.stream,
+                    Reason.FOLLOW_UP,
+                    utc_now(),
+                    object_ids=tuple(missing[:OBJECT_IDS_LIMIT]),
+                    follow_up=level + 1,
+                )
+                self._publisher.publish(outgoing.request(request, delay_seconds=delay_seconds))
+
+    def _continue(self, key: StreamKey) -> None:
+        request = SyncRequest(key.tenant_id, key.stream, Reason.CONTINUED, utc_now())
+        self._publisher.publish(outgoing.request(request))
+
+    def _tenant(self, key: StreamKey) -> Tenant | None:
+        with self._database.read() as connection:
+            return tenants.get(connection, key.tenant_id)
+
+    def _respect_throttling(self, tenant: Tenant) -> None:
+        if tenant.throttled_until is None:
+            return
+        wait_seconds = (tenant.throttled_until - utc_now()).total_seconds()
+        if wait_seconds > 0:
+            raise GraphThrottledError("Graph asked to be left alone.", wait_seconds)
+
+    def _note_failure(self, lease: Lease, tenant: Tenant, error: EntraSmsError) -> None:
+        """Write down why the turn failed, and let go of the lease."""
+        if isinstance(error, GraphThrottledError) and error.delay_seconds:
+            self._note_throttling(tenant, error.delay_seconds)
+        if isinstance(error, AccessError | SettingsError):
+            access.note_failed(self._database, tenant, error)
+            self.give_up(lease.key, error)
+        with self._database.write() as connection:
+            row = leases.hold(self._database, connection, lease)
+            cursors.note_failure(connection, lease.key, row, str(error))
+        leases.abandon(self._database, lease)
+
+    def _note_throttling(self, tenant: Tenant, delay_seconds: float) -> None:
+        with self._database.write() as connection:
+            until = self._database.now(connection) + timedelta(seconds=delay_seconds)
+            mine = tenants_table.c.tenant_id == tenant.tenant_id
+            connection.execute(update(tenants_table).where(mine).values(throttled_until=until))
+
+
+def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:
+    """Return what `requests` ask for beyond an incremental round."""
+    full = [request for request in requests if request.mode is Mode.FULL]
+    return Wishes(
+        full_reason=full[0].reason if full else None,
+        full_requested_at=max((request.requested_at for request in full), default=None),
+        full_request_ids=tuple(one for request in full for one in request.request_ids),
+        request_ids=tuple(
+            one for request in requests if request.mode is Mode.INCREMENTAL for one in request.request_ids
+        ),
+    )

@@ -1,0 +1,210 @@
+"""From what a page says of groups to groups and memberships.
+
+Memberships are edges between ids: direct members of every type, also of people who are not known (yet). Who is visible
+through them, and through nested groups, is decided when reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, exists, insert, literal, null, select, update
+
+from common.db.engine import batches
+from common.db.tables import changes, contacts, groups, memberships, rechecks
+from common.messages import Stream
+from worker.book import RECYCLE_BIN_DAYS, Writer
+from worker.mapping import GROUP_COLUMNS, Edge, Item
+
+
+def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
+    """Make groups and memberships say what `items` say.
+
+    A removed group goes with its edges. A group that reappears is noted to be read, since Graph may not list all of
+    its members again.
+    """
+    held = _held(writer, [item.object_id for item in items])
+    _remove(writer, [item.object_id for item in items if item.removed or item.returned], held)
+    present = [item for item in items if not item.removed]
+    doubtful = [item.object_id for item in present if item.object_id not in held and not item.whole]
+    present = [item for item in present if item.object_id in held or item.whole]
+    _add(writer, [item for item in present if item.object_id not in held])
+    _change(writer, [item for item in present if item.object_id in held], held)
+    doubtful += [item.object_id for item in present if item.object_id in held and _keeps_silently(writer, item, held)]
+    apply_edges(writer, {item.object_id: item.edges.values() for item in items if not item.removed})
+    writer.recheck(Stream.GROUPS, "object", doubtful)
+    writer.counts.objects += len(items)
+
+
+def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> None:
+    """Add and remove memberships; those that are there already are marked as seen."""
+    said = {(group_id, edge.member_id): edge for group_id, edges in edges_by_group.items() for edge in edges}
+    held = _held_edges(writer, said.keys())
+    gone = [key for key, edge in said.items() if edge.removed and key in held]
+    new = [key for key, edge in said.items() if not edge.removed and key not in held]
+    stale = [
+        key for key, edge in said.items() if not edge.removed and held.get(key, writer.generation) != writer.generation
+    ]
+    remove_edges(writer, gone)
+    if new:
+        rows = [
+            {
+                "tenant_id": writer.tenant_id,
+                "group_id": group_id,
+                "member_id": member_id,
+                "member_type": said[group_id, member_id].member_type,
+                "generation": writer.generation,
+            }
+            for group_id, member_id in new
+        ]
+        writer.connection.execute(insert(memberships), rows)
+        writer.record("membership.added", [_edge_entry(key) for key in new])
+        writer.counts.added += len(new)
+    if stale:
+        statement = update(memberships).where(*_edge_key(writer)).values(generation=writer.generation)
+        writer.connection.execute(statement, [_edge_values(key) for key in stale])
+
+
+def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
+    """Remove memberships, given as (group id, member id)."""
+    if not keys:
+        return
+    writer.connection.execute(delete(memberships).where(*_edge_key(writer)), [_edge_values(key) for key in keys])
+    writer.record("membership.removed", [_edge_entry(key) for key in keys])
+    writer.counts.removed += len(keys)
+
+
+def sweep_groups(writer: Writer) -> None:
+    """Remove groups and memberships that no round saw since the full one that just ended began.
+
+    Edges to people who left within the time in which they can be restored are spared: Graph lists them no longer, and
+    says nothing when they come back.
+    """
+    unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
+    lost = list(writer.connection.scalars(select(groups.c.object_id).where(unseen)))
+    _remove(writer, lost, {object_id: {} for object_id in lost})
+    _sweep_edges(writer)
+
+
+def _sweep_edges(writer: Writer) -> None:
+    mine = memberships.c.tenant_id == writer.tenant_id
+    in_book = exists().where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id == memberships.c.member_id)
+    restorable = exists().where(
+        changes.c.tenant_id == writer.tenant_id,
+        changes.c.object_id == memberships.c.member_id,
+        changes.c.kind == "contact.removed",
+        changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
+    )
+    unseen = and_(mine, memberships.c.generation < writer.generation, ~and_(~in_book, restorable))
+    record = select(
+        literal(writer.tenant_id, memberships.c.tenant_id.type),
+        literal(writer.now, changes.c.at.type),
+        literal("membership.removed"),
+        memberships.c.group_id,
+        memberships.c.member_id,
+        null(),
+        literal(str(writer.reason)),
+    ).where(unseen)
+    columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
+    writer.connection.execute(insert(changes).from_select(columns, record))
+    writer.counts.removed += writer.connection.execute(delete(memberships).where(unseen)).rowcount
+
+
+def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    held: dict[str, dict[str, Any]] = {}
+    for batch in batches(object_ids):
+        query = select(groups).where(groups.c.tenant_id == writer.tenant_id, groups.c.object_id.in_(batch))
+        held.update((row["object_id"], dict(row)) for row in writer.connection.execute(query).mappings())
+    return held
+
+
+def _held_edges(writer: Writer, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the generation of those edges among `keys` that are in the book."""
+    members_of: dict[str, list[str]] = {}
+    for group_id, member_id in keys:
+        members_of.setdefault(group_id, []).append(member_id)
+    held: dict[tuple[str, str], int] = {}
+    for group_id, member_ids in members_of.items():
+        for batch in batches(member_ids):
+            query = select(memberships.c.member_id, memberships.c.generation).where(
+                memberships.c.tenant_id == writer.tenant_id,
+                memberships.c.group_id == group_id,
+                memberships.c.member_id.in_(batch),
+            )
+            held.update({(group_id, row.member_id): row.generation for row in writer.connection.execute(query)})
+    return held
+
+
+def _add(writer: Writer, items: list[Item]) -> None:
+    if not items:
+        return
+    empty = dict.fromkeys(GROUP_COLUMNS)
+    own = {"tenant_id": writer.tenant_id, "generation": writer.generation}
+    writer.connection.execute(
+        insert(groups), [{**empty, **item.values, **own, "object_id": item.object_id} for item in items]
+    )
+    ids = [item.object_id for item in items]
+    writer.record("group.added", [{"object_id": object_id} for object_id in ids])
+    writer.counts.added += len(items)
+    writer.recheck(Stream.GROUPS, "members", sorted(writer.removed_before("group.removed", ids)))
+
+
+def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) -> None:
+    rows: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
+    for item in items:
+        old = held[item.object_id]
+        silence_means_empty = writer.full and item.whole
+        base = dict.fromkeys(GROUP_COLUMNS) if silence_means_empty else {name: old[name] for name in GROUP_COLUMNS}
+        new = {**base, **item.values}
+        fields = [name for name in GROUP_COLUMNS if new[name] != old[name]]
+        if fields:
+            entries.append({"object_id": item.object_id, "fields": fields})
+        if fields or old["generation"] != writer.generation:
+            rows.append({"key": item.object_id, **{f"new_{name}": new[name] for name in GROUP_COLUMNS}})
+    if rows:
+        values = {name: bindparam(f"new_{name}", type_=groups.c[name].type) for name in GROUP_COLUMNS}
+        statement = update(groups).where(groups.c.tenant_id == writer.tenant_id, groups.c.object_id == bindparam("key"))
+        writer.connection.execute(statement.values({**values, "generation": writer.generation}), rows)
+    writer.record("group.changed", entries)
+    writer.counts.changed += len(entries)
+
+
+def _keeps_silently(writer: Writer, item: Item, held: dict[str, dict[str, Any]]) -> bool:
+    """Whether a value is kept of which the entry says nothing, so that only the object itself can tell."""
+    if writer.full:
+        return False  # a slice of the members without the properties: another entry of the round has them
+    old = held[item.object_id]
+    return any(name not in item.values and old[name] is not None for name in GROUP_COLUMNS)
+
+
+def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any]]) -> None:
+    known = [object_id for object_id in object_ids if held.pop(object_id, None) is not None]
+    for batch in batches(object_ids):
+        mine = memberships.c.tenant_id == writer.tenant_id
+        writer.connection.execute(delete(memberships).where(mine, memberships.c.group_id.in_(batch)))
+        noted = and_(rechecks.c.tenant_id == writer.tenant_id, rechecks.c.stream == Stream.GROUPS)
+        writer.connection.execute(delete(rechecks).where(noted, rechecks.c.object_id.in_(batch)))
+    for batch in batches(known):
+        mine = groups.c.tenant_id == writer.tenant_id
+        writer.connection.execute(delete(groups).where(mine, groups.c.object_id.in_(batch)))
+    writer.record("group.removed", [{"object_id": object_id} for object_id in known])
+    writer.counts.removed += len(known)
+
+
+def _edge_key(writer: Writer) -> tuple[Any, ...]:
+    return (
+        memberships.c.tenant_id == writer.tenant_id,
+        memberships.c.group_id == bindparam("in_group"),
+        memberships.c.member_id == bindparam("of_member"),
+    )
+
+
+def _edge_values(key: tuple[str, str]) -> dict[str, str]:
+    return {"in_group": key[0], "of_member": key[1]}
+
+
+def _edge_entry(key: tuple[str, str]) -> dict[str, str]:
+    return {"object_id": key[0], "member_id": key[1]}

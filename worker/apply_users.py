@@ -1,0 +1,151 @@
+"""From what a page says of users to contacts: only rows that differ are written and reported as changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, insert, literal, null, select, update
+
+from common.db.engine import batches
+from common.db.tables import changes, contacts, memberships, rechecks
+from common.messages import Stream
+from common.phones import read_phone
+from worker.book import Writer
+from worker.mapping import USER_COLUMNS, Item
+
+EMPTY: dict[str, Any] = {**dict.fromkeys(USER_COLUMNS), "business_phones": []}
+PHONE_INPUTS = ("mobile_phone", "business_phones", "usage_location")
+COMPARED = (*USER_COLUMNS, "phone", "phone_source", "phone_state")
+
+
+def apply_users(writer: Writer, items: Sequence[Item]) -> None:
+    """Make the contacts say what `items` say.
+
+    A removed user is erased; the edges to him stay (ids only) for the case that he is restored. A restored user comes
+    back with them, and the groups concerned are noted to be read, since Graph reports nothing there.
+    """
+    held = _held(writer, [item.object_id for item in items])
+    _remove(writer, [item.object_id for item in items if item.removed or item.returned], held)
+    new: list[dict[str, Any]] = []
+    differing: list[dict[str, Any]] = []
+    doubtful: list[str] = []
+    for item in items:
+        if item.removed:
+            continue
+        old = held.get(item.object_id)
+        if old is None and not item.whole:
+            doubtful.append(item.object_id)  # a part of somebody unknown is no contact
+            continue
+        row = _row(writer, item, old)
+        if old is None:
+            new.append(row)
+        elif any(old[column] != row[column] for column in COMPARED):
+            differing.append(row)
+        if old is not None and _keeps_silently(writer, item, old):
+            doubtful.append(item.object_id)
+    _add(writer, new)
+    _change(writer, differing, held)
+    _mark_seen(writer, [object_id for object_id, old in held.items() if old["generation"] != writer.generation])
+    writer.recheck(Stream.USERS, "object", doubtful)
+    writer.counts.objects += len(items)
+
+
+def sweep_users(writer: Writer) -> None:
+    """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
+    unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
+    record = select(
+        literal(writer.tenant_id, contacts.c.tenant_id.type),
+        literal(writer.now, changes.c.at.type),
+        literal("contact.removed"),
+        contacts.c.object_id,
+        null(),
+        null(),
+        literal(str(writer.reason)),
+    ).where(unseen)
+    columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
+    writer.connection.execute(insert(changes).from_select(columns, record))
+    writer.counts.removed += writer.connection.execute(delete(contacts).where(unseen)).rowcount
+
+
+def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    held: dict[str, dict[str, Any]] = {}
+    for batch in batches(object_ids):
+        query = select(contacts).where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id.in_(batch))
+        held.update((row["object_id"], dict(row)) for row in writer.connection.execute(query).mappings())
+    return held
+
+
+def _row(writer: Writer, item: Item, old: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the row as it should be: what was said, over what was held where silence means no change."""
+    silence_means_empty = writer.full and item.whole
+    base = EMPTY if old is None or silence_means_empty else {column: old[column] for column in USER_COLUMNS}
+    row = {**base, **item.values}
+    # A full round reads every number anew: so that it also mends rows that were edited by hand.
+    if old is None or writer.full or any(old[column] != row[column] for column in PHONE_INPUTS):
+        region = row["usage_location"] or writer.default_region
+        phone = read_phone(row["mobile_phone"], row["business_phones"], region=region)
+        row |= {"phone": phone.number, "phone_source": phone.source, "phone_state": phone.state}
+    else:
+        row |= {column: old[column] for column in ("phone", "phone_source", "phone_state")}
+    return row | {"tenant_id": writer.tenant_id, "object_id": item.object_id, "generation": writer.generation}
+
+
+def _keeps_silently(writer: Writer, item: Item, old: dict[str, Any]) -> bool:
+    """Whether a value is kept of which the entry says nothing, so that only the object itself can tell."""
+    if writer.full and item.whole:
+        return False
+    return any(column not in item.values and old[column] not in (None, []) for column in USER_COLUMNS)
+
+
+def _add(writer: Writer, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    writer.connection.execute(insert(contacts), rows)
+    ids = [row["object_id"] for row in rows]
+    writer.record("contact.added", [{"object_id": object_id} for object_id in ids])
+    writer.counts.added += len(rows)
+    restored = sorted(writer.removed_before("contact.removed", ids))
+    for batch in batches(restored):
+        query = select(memberships.c.group_id).where(
+            memberships.c.tenant_id == writer.tenant_id, memberships.c.member_id.in_(batch)
+        )
+        writer.recheck(Stream.GROUPS, "members", list(writer.connection.scalars(query.distinct())))
+
+
+def _change(writer: Writer, rows: list[dict[str, Any]], held: dict[str, dict[str, Any]]) -> None:
+    if not rows:
+        return
+    columns = (*COMPARED, "generation")
+    statement = (
+        update(contacts)
+        .where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id == bindparam("key"))
+        .values({column: bindparam(f"new_{column}", type_=contacts.c[column].type) for column in columns})
+    )
+    values = [{"key": row["object_id"], **{f"new_{column}": row[column] for column in columns}} for row in rows]
+    writer.connection.execute(statement, values)
+    writer.record("contact.changed", [_difference(row, held[row["object_id"]]) for row in rows])
+    writer.counts.changed += len(rows)
+
+
+def _difference(row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    fields = [column for column in COMPARED if row[column] != old[column]]
+    return {"object_id": row["object_id"], "fields": fields}
+
+
+def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any]]) -> None:
+    known = [object_id for object_id in object_ids if held.pop(object_id, None) is not None]
+    for batch in batches(object_ids):
+        mine = and_(rechecks.c.tenant_id == writer.tenant_id, rechecks.c.stream == Stream.USERS)
+        writer.connection.execute(delete(rechecks).where(mine, rechecks.c.object_id.in_(batch)))
+    for batch in batches(known):
+        mine = contacts.c.tenant_id == writer.tenant_id
+        writer.connection.execute(delete(contacts).where(mine, contacts.c.object_id.in_(batch)))
+    writer.record("contact.removed", [{"object_id": object_id} for object_id in known])
+    writer.counts.removed += len(known)
+
+
+def _mark_seen(writer: Writer, object_ids: list[str]) -> None:
+    for batch in batches(object_ids):
+        mine = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id.in_(batch))
+        writer.connection.execute(update(contacts).where(mine).values(generation=writer.generation))

@@ -1,0 +1,100 @@
+"""What every write to the address book shares: on whose behalf it is made, what it counted, and the change feed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from common.db.engine import Database, batches
+from common.db.tables import changes, rechecks, streams
+from common.messages import Reason, Stream
+
+RECYCLE_BIN_DAYS = 31
+"""Deleted people and groups can come back for 30 days; Microsoft's documentation: recover deleted items."""
+
+
+@dataclass
+class Counts:
+    """What a page, a slice or a round did to the book."""
+
+    objects: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+    def add(self, other: Counts) -> None:
+        self.objects += other.objects
+        self.added += other.added
+        self.changed += other.changed
+        self.removed += other.removed
+
+    @property
+    def altered(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One transaction's pen: the connection, whose book it is, and why it is written.
+
+    `generation` is the number of the latest full round, under way or ended: rows that are seen get it. `full` tells
+    that the page comes from a full round, where a property that is not mentioned was never set.
+    """
+
+    database: Database
+    connection: Connection
+    tenant_id: str
+    default_region: str | None
+    generation: int
+    full: bool
+    reason: Reason
+    now: datetime
+    recheck_at: datetime
+    counts: Counts = field(default_factory=Counts)
+
+    def record(self, kind: str, entries: Sequence[dict[str, Any]]) -> None:
+        """Append to the change feed: `object_id`, and `member_id` or `fields` where they apply; never values."""
+        if not entries:
+            return
+        common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
+        empty = {"member_id": None, "fields": None}
+        self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
+
+    def recheck(self, stream: Stream, what: str, object_ids: Sequence[str]) -> None:
+        """Note objects to be read themselves: `what` is ``object`` (their properties) or ``members``."""
+        if not object_ids:
+            return
+        rows = [
+            {
+                "tenant_id": self.tenant_id,
+                "stream": stream,
+                "object_id": object_id,
+                "what": what,
+                "due_at": self.recheck_at,
+            }
+            for object_id in object_ids
+        ]
+        self.connection.execute(self.database.insert(rechecks).on_conflict_do_nothing(), rows)
+        self.connection.execute(
+            update(streams)
+            .where(streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)
+            .where(streams.c.next_poll_at > self.recheck_at)
+            .values(next_poll_at=self.recheck_at)
+        )
+
+    def removed_before(self, kind: str, object_ids: Sequence[str]) -> set[str]:
+        """Return those of `object_ids` that the feed says were removed (`kind`) while they could still come back."""
+        since = self.now - timedelta(days=RECYCLE_BIN_DAYS)
+        found: set[str] = set()
+        for batch in batches(object_ids):
+            query = (
+                select(changes.c.object_id)
+                .where(changes.c.tenant_id == self.tenant_id, changes.c.object_id.in_(batch))
+                .where(changes.c.kind == kind, changes.c.at >= since)
+            )
+            found.update(self.connection.scalars(query))
+        return found

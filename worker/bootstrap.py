@@ -1,0 +1,95 @@
+"""The composition root: what a worker process is made of, and the order in which it starts and ends."""
+
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+from prometheus_client import start_http_server
+
+from common import logging, topology
+from common.broker.connection import process_name
+from common.broker.consumer import Consumer
+from common.broker.publisher import Publisher
+from common.config import Settings
+from common.db.engine import Database
+from common.db.migrations import upgrade_database
+from worker.advance import Advancer
+from worker.clients import Clients
+from worker.commands import Commands
+from worker.dispatch import Dispatch
+from worker.inbox import Inbox
+from worker.lifecycle import Lifecycle
+from worker.schedule import Schedule
+from worker.subscriptions import Reconciler
+
+PREFETCH = 1_000
+QUEUES = (topology.REQUESTS, topology.LIFECYCLE, topology.COMMANDS)
+
+log = logging.get("worker")
+
+
+class Worker:
+    """A worker process: consumer, pool of threads, timers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._database = Database.from_settings(settings)
+        self._publisher = Publisher(settings, "worker")
+        self._consumer = Consumer(settings, "worker", QUEUES, PREFETCH)
+        self._inbox = Inbox()
+        clients = Clients(settings)
+        advancer = Advancer(
+            settings,
+            self._database,
+            self._publisher,
+            clients,
+            holder=f"{process_name('worker')}#{uuid4().hex[:8]}",
+            has_waiting=self._inbox.has_waiting,
+            stopping=self._stopping.is_set,
+        )
+        self._dispatch = Dispatch(
+            self._inbox,
+            advancer,
+            self._publisher,
+            Commands(self._database, self._publisher),
+            Lifecycle(self._database, self._publisher),
+        )
+        reconciler = Reconciler(settings, self._database, self._publisher, clients)
+        self._schedule = Schedule(settings, self._database, self._publisher, reconciler)
+
+    def run(self) -> None:
+        """Work until `stop`; then end what is under way at the next page, and leave.
+
+        Raises:
+            DatabaseUnavailableError: the database cannot be brought up to date at the start.
+        """
+        upgrade_database(self._database)
+        if self._settings.metrics_port:
+            start_http_server(self._settings.metrics_port, addr="127.0.0.1")
+        pool = [
+            threading.Thread(target=self._dispatch.work, name=f"advance-{number}")
+            for number in range(self._settings.worker_threads)
+        ]
+        for thread in pool:
+            thread.start()
+        self._schedule.start()
+        log.info("worker_started", threads=len(pool))
+        try:
+            self._consumer.run(self._dispatch.receive)
+        finally:
+            self.stop()
+            for thread in pool:
+                thread.join()
+            self._dispatch.close()
+            self._schedule.stop()
+            self._publisher.close()
+            self._database.close()
+            log.info("worker_ended")
+
+    def stop(self) -> None:
+        """Ask the worker to end soon. Safe in a signal handler."""
+        self._stopping.set()
+        self._inbox.close()
+        self._consumer.stop()

@@ -1,0 +1,225 @@
+"""How a stream's row moves on: the live cursor, the full round under way, and the history of rounds.
+
+Every function runs in a transaction that holds the lease (`leases.hold`) and takes the row as `hold` returned it.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.engine import RowMapping
+
+from common.db.tables import rechecks, rounds
+from common.messages import Mode, Reason
+from worker.book import Counts
+from worker.leases import StreamKey, set_values
+
+NO_FULL_ROUND: dict[str, object] = {
+    "full_began_at": None,
+    "full_reason": None,
+    "full_link": None,
+    "full_pages": 0,
+    "full_objects": 0,
+    "full_added": 0,
+    "full_changed": 0,
+    "full_removed": 0,
+    "full_request_ids": [],
+}
+
+
+def want_full(connection: Connection, key: StreamKey, row: RowMapping, reason: Reason, now: datetime) -> None:
+    """Ask for a full round unless one is asked for already."""
+    if row["full_wanted_at"] is None:
+        set_values(connection, key, {"full_wanted_at": now, "full_wanted_reason": reason})
+
+
+def lose_live_cursor(connection: Connection, key: StreamKey, row: RowMapping, now: datetime) -> None:
+    """The live cursor is dead: only a full round brings a new one; the one under way will do."""
+    set_values(connection, key, {"delta_link": None, "next_link": None})
+    if row["full_began_at"] is None:
+        want_full(connection, key, row, Reason.TOKEN_EXPIRED, now)
+
+
+def begin_full(connection: Connection, key: StreamKey, row: RowMapping, now: datetime) -> None:
+    """Start the full round that is wanted: a new generation, from the first page."""
+    wanted = {
+        "generation": row["generation"] + 1,
+        "full_began_at": now,
+        "full_reason": row["full_wanted_reason"],
+        "full_request_ids": row["full_wanted_request_ids"],
+        "full_wanted_at": None,
+        "full_wanted_reason": None,
+        "full_wanted_request_ids": [],
+    }
+    set_values(connection, key, {**NO_FULL_ROUND, **wanted})
+
+
+def restart_full(connection: Connection, key: StreamKey, row: RowMapping, now: datetime) -> None:
+    """The page token of the full round died: begin it again, for the same commands."""
+    kept = {
+        "generation": row["generation"] + 1,
+        "full_began_at": now,
+        "full_reason": row["full_reason"],
+        "full_request_ids": row["full_request_ids"],
+    }
+    set_values(connection, key, {**NO_FULL_ROUND, **kept})
+
+
+def keep_full_page(connection: Connection, key: StreamKey, row: RowMapping, next_link: str, counts: Counts) -> None:
+    """A page of the full round is in the book: go on at `next_link`, also after a crash."""
+    set_values(connection, key, {"full_link": next_link, "failures": 0, "last_error": None, **_progress(row, counts)})
+
+
+def end_full(
+    connection: Connection,
+    key: StreamKey,
+    row: RowMapping,
+    *,
+    delta_link: str,
+    counts: Counts,
+    fingerprint: str,
+    now: datetime,
+) -> None:
+    """The full round ended: its link becomes the live cursor."""
+    total = _progress(row, counts)
+    _remember(
+        connection,
+        key,
+        mode=Mode.FULL,
+        reason=row["full_reason"],
+        began_at=row["full_began_at"],
+        now=now,
+        pages=total["full_pages"],
+        counts=Counts(total["full_objects"], total["full_added"], total["full_changed"], total["full_removed"]),
+        request_ids=row["full_request_ids"],
+    )
+    live = {
+        "delta_link": delta_link,
+        "next_link": None,
+        "fingerprint": fingerprint,
+        "last_full_at": now,
+        "last_full_began_at": row["full_began_at"],
+    }
+    set_values(connection, key, {**NO_FULL_ROUND, **live, "failures": 0, "last_error": None})
+
+
+def end_incremental(
+    connection: Connection,
+    key: StreamKey,
+    row: RowMapping,
+    *,
+    delta_link: str,
+    reason: Reason,
+    began_at: datetime,
+    pages: int,
+    counts: Counts,
+    answered: list[str],
+    poll_seconds: float,
+    now: datetime,
+) -> None:
+    """The incremental round ended at `delta_link`; `answered` are the commands that waited when it began."""
+    if counts.altered or answered:
+        _remember(
+            connection,
+            key,
+            mode=Mode.INCREMENTAL,
+            reason=reason,
+            began_at=began_at,
+            now=now,
+            pages=pages,
+            counts=counts,
+            request_ids=answered,
+        )
+    values = {
+        "delta_link": delta_link,
+        "next_link": None,
+        "last_began_at": began_at,
+        "last_good_at": now,
+        "failures": 0,
+        "last_error": None,
+        "next_poll_at": _next_poll(connection, key, now, poll_seconds),
+        "waiting_request_ids": [one for one in row["waiting_request_ids"] if one not in answered],
+    }
+    set_values(connection, key, values)
+
+
+def note_failure(connection: Connection, key: StreamKey, row: RowMapping, error: str) -> None:
+    set_values(connection, key, {"failures": row["failures"] + 1, "last_error": error})
+
+
+def fail_commands(connection: Connection, key: StreamKey, row: RowMapping, error: str, now: datetime) -> None:
+    """Answer every command that waits for this stream with `error`; what is under way stays where it is."""
+    asked = row["waiting_request_ids"] + row["full_request_ids"] + row["full_wanted_request_ids"]
+    if not asked:
+        return
+    mode = Mode.INCREMENTAL if row["waiting_request_ids"] == asked else Mode.FULL
+    _remember(
+        connection,
+        key,
+        mode=mode,
+        reason=Reason.OPERATOR,
+        began_at=row["full_began_at"] or now,
+        now=now,
+        pages=row["full_pages"],
+        counts=Counts(),
+        request_ids=asked,
+        error=error,
+    )
+    nobody: dict[str, object] = {"waiting_request_ids": [], "full_request_ids": [], "full_wanted_request_ids": []}
+    set_values(connection, key, nobody)
+
+
+def _progress(row: RowMapping, counts: Counts) -> dict[str, int]:
+    return {
+        "full_pages": row["full_pages"] + 1,
+        "full_objects": row["full_objects"] + counts.objects,
+        "full_added": row["full_added"] + counts.added,
+        "full_changed": row["full_changed"] + counts.changed,
+        "full_removed": row["full_removed"] + counts.removed,
+    }
+
+
+def _next_poll(connection: Connection, key: StreamKey, now: datetime, poll_seconds: float) -> datetime:
+    """The poll, spread so that not all streams come at once, or earlier if something is to be read itself."""
+    poll = now + timedelta(seconds=poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter is no secret
+    due = connection.scalar(
+        select(func.min(rechecks.c.due_at)).where(
+            rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream
+        )
+    )
+    return poll if due is None else min(poll, due)
+
+
+def _remember(
+    connection: Connection,
+    key: StreamKey,
+    *,
+    mode: Mode,
+    reason: str,
+    began_at: datetime,
+    now: datetime,
+    pages: int,
+    counts: Counts,
+    request_ids: list[str],
+    error: str | None = None,
+) -> None:
+    connection.execute(
+        insert(rounds).values(
+            tenant_id=key.tenant_id,
+            stream=key.stream,
+            mode=mode,
+            reason=reason,
+            began_at=began_at,
+            ended_at=now,
+            outcome="ok" if error is None else "failed",
+            error=error,
+            pages=pages,
+            objects=counts.objects,
+            added=counts.added,
+            changed=counts.changed,
+            removed=counts.removed,
+            request_ids=request_ids,
+        )
+    )

@@ -1,0 +1,132 @@
+"""Coalescing: all deliveries of one stream that wait are answered by one round.
+
+A stream that is being advanced collects what arrives meanwhile, for one more round after it. Under a steady stream of
+notifications rounds are spaced (`Pace`), so that a burst of thousands costs a handful of Graph calls.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.broker.consumer import Delivery
+from common.messages import SyncRequest
+from worker.leases import StreamKey
+
+BURST_ROUNDS = 20.0
+ROUNDS_A_SECOND = 1.0
+LOOK_SECONDS = 0.5
+"""How often a waiting thread looks whether the inbox was closed: `close` must not take its lock."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A request and the delivery to settle once it is answered."""
+
+    request: SyncRequest
+    delivery: Delivery
+
+
+class Pace:
+    """Lets each stream have `BURST_ROUNDS` rounds at once, and one more each second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[StreamKey, tuple[float, float]] = {}
+
+    def spend(self, key: StreamKey) -> None:
+        """Count a round that begins now."""
+        self._buckets[key] = (self._clock(), self._tokens(key) - 1.0)
+        if len(self._buckets) > 10_000:
+            self._buckets = {one: bucket for one, bucket in self._buckets.items() if self._tokens(one) < BURST_ROUNDS}
+
+    def wait_seconds(self, key: StreamKey) -> float:
+        """Return how long the next round of this stream should wait; 0 after any pause in the traffic."""
+        return max(0.0, (1.0 - self._tokens(key)) / ROUNDS_A_SECOND)
+
+    def _tokens(self, key: StreamKey) -> float:
+        since, tokens = self._buckets.get(key, (self._clock(), BURST_ROUNDS))
+        return min(BURST_ROUNDS, tokens + (self._clock() - since) * ROUNDS_A_SECOND)
+
+
+class Inbox:
+    """Requests by stream, handed out one stream at a time; thread-safe."""
+
+    def __init__(self, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
+        self._changed = threading.Condition()
+        self._waiting: dict[StreamKey, list[Waiting]] = {}
+        self._queued: set[StreamKey] = set()
+        self._busy: set[StreamKey] = set()
+        self._ready: deque[StreamKey] = deque()
+        self._later: list[tuple[float, int, StreamKey]] = []
+        self._order = 0
+        self.closed = threading.Event()
+
+    def put(self, waiting: Waiting, *, delay_seconds: float = 0.0) -> None:
+        """Add a request; with a delay, its stream is not handed out before that."""
+        request = waiting.request
+        key = StreamKey(request.tenant_id, request.stream)
+        with self._changed:
+            self._waiting.setdefault(key, []).append(waiting)
+            self._queue(key, delay_seconds)
+
+    def take(self) -> tuple[StreamKey, list[Waiting]] | None:
+        """Wait for a stream with requests and take them all; None once the inbox is closed.
+
+        The stream is not handed out again before `done`.
+        """
+        with self._changed:
+            while not self.closed.is_set():
+                self._promote()
+                if self._ready:
+                    return self._hand_out(self._ready.popleft())
+                self._changed.wait(self._pause_seconds())
+            return None
+
+    def done(self, key: StreamKey) -> None:
+        """The round of this stream is over; what arrived meanwhile gets the next one."""
+        with self._changed:
+            self._busy.discard(key)
+            if key in self._waiting:
+                self._queue(key, 0.0)
+
+    def has_waiting(self, key: StreamKey) -> bool:
+        with self._changed:
+            return key in self._waiting
+
+    def close(self) -> None:
+        """Hand out nothing more; what waits stays unsettled and goes back to the broker. Safe in a signal handler."""
+        self.closed.set()
+
+    def _queue(self, key: StreamKey, delay_seconds: float) -> None:
+        if key in self._busy or key in self._queued:
+            return
+        self._queued.add(key)
+        delay = max(delay_seconds, self._pace.wait_seconds(key))
+        if delay > 0:
+            self._order += 1
+            heapq.heappush(self._later, (time.monotonic() + delay, self._order, key))
+        else:
+            self._ready.append(key)
+        self._changed.notify()
+
+    def _promote(self) -> None:
+        while self._later and self._later[0][0] <= time.monotonic():
+            self._ready.append(heapq.heappop(self._later)[2])
+
+    def _hand_out(self, key: StreamKey) -> tuple[StreamKey, list[Waiting]]:
+        self._queued.discard(key)
+        self._busy.add(key)
+        self._pace.spend(key)
+        if self._ready:
+            self._changed.notify()
+        return key, self._waiting.pop(key)
+
+    def _pause_seconds(self) -> float:
+        until_next = max(0.0, self._later[0][0] - time.monotonic()) if self._later else LOOK_SECONDS
+        return min(LOOK_SECONDS, until_next)

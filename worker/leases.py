@@ -1,0 +1,146 @@
+"""One reader a stream: a lease in the database, on the database's clock, with a fence.
+
+Every transaction that writes for a stream begins with `hold`: it locks the stream's row and proves that the fence is
+still ours. A worker that lost its lease therefore cannot commit anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.engine import RowMapping
+
+from common.db.engine import Database
+from common.db.tables import streams
+from common.errors import LeaseLostError
+from common.messages import Reason, Stream
+
+AFTER_LEASE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class StreamKey:
+    """Names one stream of one tenant."""
+
+    tenant_id: str
+    stream: Stream
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to advance a stream, as long as nobody else has taken a higher fence."""
+
+    key: StreamKey
+    holder: str
+    fence: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What requests ask for beyond an incremental round; kept in the stream's row, whoever holds the lease."""
+
+    full_reason: Reason | None = None
+    full_requested_at: datetime | None = None
+    full_request_ids: tuple[str, ...] = ()
+    request_ids: tuple[str, ...] = ()
+
+
+def acquire(database: Database, key: StreamKey, holder: str, seconds: float, wishes: Wishes) -> Lease | None:
+    """Note the wishes, and take the lease if it is free; otherwise leave word that the stream is wanted: None.
+
+    `holder` names one run of one process, which never asks twice at once (`worker.inbox`): a lease that it could not
+    let go of is its own again. The word cannot be missed: it is read by the holder when it lets go (`release`), under
+    the same row lock. Should the holder die, the stream is polled as soon as its lease has run out.
+    """
+    with database.write() as connection:
+        row = locked(connection, key)
+        if row is None:
+            return None
+        now = database.now(connection)
+        values = _noted(row, wishes, now)
+        if row["lease_holder"] not in (None, holder) and row["lease_until"] > now:
+            values |= {"wanted_at": now, "next_poll_at": min(row["next_poll_at"], row["lease_until"] + AFTER_LEASE)}
+            set_values(connection, key, values)
+            return None
+        lease = Lease(key, holder, row["lease_fence"] + 1, seconds)
+        until = now + timedelta(seconds=seconds)
+        values |= {"lease_holder": holder, "lease_fence": lease.fence, "lease_until": until}
+        set_values(connection, key, values)
+        return lease
+
+
+def hold(database: Database, connection: Connection, lease: Lease) -> RowMapping:
+    """Prove and prolong the lease inside a transaction; return the stream's row, locked until the commit.
+
+    Raises:
+        LeaseLostError: another worker has it; the transaction must not be committed.
+    """
+    row = locked(connection, lease.key)
+    if row is None or row["lease_fence"] != lease.fence or row["lease_holder"] != lease.holder:
+        raise LeaseLostError("Another worker has taken over the stream.")
+    until = database.now(connection) + timedelta(seconds=lease.seconds)
+    set_values(connection, lease.key, {"lease_until": until})
+    return row
+
+
+def release(database: Database, lease: Lease, began_at: datetime) -> bool:
+    """Let go; return False, still holding, when the stream was wanted after `began_at` (the database's time)."""
+    with database.write() as connection:
+        row = hold(database, connection, lease)
+        if row["wanted_at"] is not None and row["wanted_at"] >= began_at:
+            return False
+        set_values(connection, lease.key, {"lease_holder": None, "lease_until": None, "wanted_at": None})
+        return True
+
+
+def abandon(database: Database, lease: Lease) -> None:
+    """Let go with work left; whoever wanted the stream meanwhile finds it by the poll, soon.
+
+    Raises:
+        LeaseLostError: there is nothing to let go of.
+    """
+    with database.write() as connection:
+        row = hold(database, connection, lease)
+        values = {"lease_holder": None, "lease_until": None, "wanted_at": None}
+        if row["wanted_at"] is not None:
+            values["next_poll_at"] = min(row["next_poll_at"], database.now(connection) + AFTER_LEASE)
+        set_values(connection, lease.key, values)
+
+
+def set_values(connection: Connection, key: StreamKey, values: Mapping[str, object]) -> None:
+    """Write columns of the stream's row; the row must be locked by this transaction."""
+    if values:
+        mine = (streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
+        connection.execute(update(streams).where(*mine).values(values))
+
+
+def locked(connection: Connection, key: StreamKey) -> RowMapping | None:
+    """Return the stream's row, locked until the end of the transaction; None when the tenant is gone."""
+    query = select(streams).where(streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
+    return connection.execute(query.with_for_update()).mappings().one_or_none()
+
+
+def _noted(row: RowMapping, wishes: Wishes, now: datetime) -> dict[str, object]:
+    values: dict[str, object] = {}
+    if wishes.request_ids:
+        values["waiting_request_ids"] = _union(row["waiting_request_ids"], wishes.request_ids)
+    if wishes.full_reason is None or wishes.full_requested_at is None:
+        return values
+    began_at, last_began_at = row["full_began_at"], row["last_full_began_at"]
+    # A round that began after a request was made answers it. While the book is read for the first time, the round
+    # under way answers in any case: another reading right after it would tell nothing new.
+    if began_at is not None and (began_at >= wishes.full_requested_at or row["delta_link"] is None):
+        values["full_request_ids"] = _union(row["full_request_ids"], wishes.full_request_ids)
+    elif last_began_at is None or last_began_at < wishes.full_requested_at:
+        values["full_wanted_at"] = now
+        values["full_wanted_reason"] = wishes.full_reason
+        values["full_wanted_request_ids"] = _union(row["full_wanted_request_ids"], wishes.full_request_ids)
+    return values
+
+
+def _union(old: list[str], new: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys([*old, *new]))

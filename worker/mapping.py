@@ -1,0 +1,186 @@
+"""From the JSON of a delta page to typed items: what each object is said to be, in the order it was said.
+
+Here is decided what an item *says*; what follows from it for the rows is decided in `apply_users` and `apply_groups`.
+An item of an unknown shape makes the whole page bad (`BadPageError`): nothing of it is stored.
+Source: Microsoft Graph delta query overview; group delta (members@delta).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from common.errors import BadPageError
+
+TEXT_LIMIT = 4_096
+USER_TEXTS = {
+    "displayName": "display_name",
+    "givenName": "given_name",
+    "surname": "surname",
+    "mail": "mail",
+    "userPrincipalName": "user_principal_name",
+    "mobilePhone": "mobile_phone",
+    "usageLocation": "usage_location",
+    "userType": "user_type",
+}
+"""Property of a user -> column of `contacts`."""
+
+USER_COLUMNS = (*USER_TEXTS.values(), "business_phones", "account_enabled")
+GROUP_COLUMNS = ("display_name", "mail", "kind")
+KIND_PROPERTIES = ("groupTypes", "mailEnabled", "securityEnabled")
+
+
+@dataclass
+class Item:
+    """What a page says of one object after all its entries are put together.
+
+    `values` holds the columns that were mentioned (None: said to be empty). `whole` tells that a property was there
+    which every such object has, so that what is not mentioned was never set; without it the entry is a part only.
+    `returned` tells that the page first said it was removed, and then that it is there.
+    """
+
+    object_id: str
+    removed: bool = False
+    returned: bool = False
+    whole: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    edges: dict[str, Edge] = field(default_factory=dict)
+    """Of a group: member id -> what was last said of the membership."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A membership that is (or, when removed, is no longer) there."""
+
+    member_id: str
+    member_type: str
+    removed: bool
+
+
+def users_of(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
+    """Return what a page of `users/delta` says, one item a user.
+
+    Raises:
+        BadPageError: an entry is of an unknown shape.
+    """
+    return _collapsed(_user(entry) for entry in entries)
+
+
+def groups_of(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
+    """Return what a page of `groups/delta` says, one item a group; slices of one group are merged.
+
+    Raises:
+        BadPageError: an entry is of an unknown shape.
+    """
+    return _collapsed(_group(entry) for entry in entries)
+
+
+def member_of(entry: Mapping[str, Any]) -> Edge:
+    """Read one entry of `members@delta` or of a members list.
+
+    Raises:
+        BadPageError: it has no id.
+    """
+    kind = entry.get("@odata.type")
+    name = kind.rsplit(".", 1)[-1] if isinstance(kind, str) and kind else "unknown"
+    return Edge(object_id_of(entry), name[:64], removed=entry.get("@removed") is not None)
+
+
+def object_id_of(entry: Mapping[str, Any]) -> str:
+    """Return the id in lower case.
+
+    Raises:
+        BadPageError: there is none, or it is no GUID.
+    """
+    value = entry.get("id")
+    try:
+        return str(UUID(value))
+    except (ValueError, AttributeError, TypeError):
+        raise BadPageError("An object of the page has no valid id.") from None
+
+
+def _user(entry: Mapping[str, Any]) -> Item:
+    item = _item(entry)
+    if item.removed:
+        return item
+    for name, column in USER_TEXTS.items():
+        if name in entry:
+            item.values[column] = _text(entry, name)
+    if "businessPhones" in entry:
+        item.values["business_phones"] = _texts(entry, "businessPhones")
+    if "accountEnabled" in entry:
+        item.values["account_enabled"] = _flag(entry, "accountEnabled")
+    item.whole = item.values.get("user_principal_name") is not None
+    return item
+
+
+def _group(entry: Mapping[str, Any]) -> Item:
+    item = _item(entry)
+    if item.removed:
+        return item
+    for name, column in (("displayName", "display_name"), ("mail", "mail")):
+        if name in entry:
+            item.values[column] = _text(entry, name)
+    if any(name in entry for name in KIND_PROPERTIES):
+        item.values["kind"] = _kind(entry)
+    item.whole = item.values.get("display_name") is not None
+    members = entry.get("members@delta", [])
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise BadPageError("members@delta is no list of objects.")
+    item.edges = {edge.member_id: edge for edge in map(member_of, members)}
+    return item
+
+
+def _item(entry: Mapping[str, Any]) -> Item:
+    # Any annotation is a removal, whatever its reason and shape: new reasons may come.
+    return Item(object_id_of(entry), removed=entry.get("@removed") is not None)
+
+
+def _collapsed(items: Iterable[Item]) -> list[Item]:
+    """Put the entries of each object together: the last word wins, slices of memberships merge."""
+    result: dict[str, Item] = {}
+    for item in items:
+        before = result.pop(item.object_id, None)  # taken out and put back: in the order of the last word
+        if before is not None and not item.removed:
+            item.values = {**before.values, **item.values}
+            item.edges = {**before.edges, **item.edges}
+            item.whole = item.whole or before.whole
+            item.returned = before.removed or before.returned
+        result[item.object_id] = item
+    return list(result.values())
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    if "Unified" in _texts(entry, "groupTypes"):
+        return "microsoft365"
+    mail, security = _flag(entry, "mailEnabled"), _flag(entry, "securityEnabled")
+    if mail:
+        return "mail_security" if security else "distribution"
+    return "security"
+
+
+def _text(entry: Mapping[str, Any], name: str) -> str | None:
+    value = entry[name]
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > TEXT_LIMIT:
+        raise BadPageError(f"{name} is no text.")
+    return value.replace("\x00", "")  # PostgreSQL keeps no NUL in a text
+
+
+def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
+    value = entry.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(part, str) and len(part) <= TEXT_LIMIT for part in value):
+        raise BadPageError(f"{name} is no list of texts.")
+    return [part.replace("\x00", "") for part in value]
+
+
+def _flag(entry: Mapping[str, Any], name: str) -> bool | None:
+    value = entry.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadPageError(f"{name} is neither true nor false.")
+    return value

@@ -1,0 +1,178 @@
+"""The reconciler: holds the subscriptions that should be against those that are.
+
+Two a tenant (users, groups), renewed long before half of their life is over, made anew when they are gone or were made
+with another address or key. Without a public address there are none, and the system runs by polling alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.engine import RowMapping
+
+from common import logging
+from common.broker import outgoing
+from common.broker.publisher import Publisher
+from common.client_state import ClientStates
+from common.clock import utc_now
+from common.config import Settings
+from common.db import tenants as tenant_rows
+from common.db.engine import Database
+from common.db.tables import subscriptions, tenants
+from common.db.tenants import Tenant, TenantState
+from common.errors import AccessError, EntraSmsError, SettingsError
+from common.graph.answers import GraphConflictError, GraphNotFoundError
+from common.graph.client import GraphClient, Subscription
+from common.messages import Reason, Stream, SyncRequest
+from worker import access
+from worker.clients import Clients
+
+LOOK_AGAIN = timedelta(hours=1)
+AFTER_TROUBLE = timedelta(seconds=15)
+WITHOUT_PUBLIC_URL = timedelta(hours=6)
+
+log = logging.get("subscriptions")
+
+
+class Reconciler:
+    """Makes the subscriptions of one tenant right; claims are made by `worker.schedule`."""
+
+    def __init__(self, settings: Settings, database: Database, publisher: Publisher, clients: Clients) -> None:
+        self._settings = settings
+        self._database = database
+        self._publisher = publisher
+        self._clients = clients
+        self._client_states = ClientStates.from_settings(settings)
+
+    def reconcile(self, tenant_id: str) -> None:
+        """Look at the subscriptions once, and note when to look again. Never raises one of `common.errors`."""
+        with self._database.read() as connection:
+            tenant = tenant_rows.get(connection, tenant_id)
+        if tenant is None:
+            return
+        try:
+            again_in, trouble = self._again_in(tenant), None
+        except (AccessError, SettingsError) as error:
+            access.note_failed(self._database, tenant, error)
+            again_in, trouble = access.SLOW_POLL, str(error)
+        except EntraSmsError as error:
+            log.warning("subscriptions_troubled", tenant=tenant_id, error=str(error))
+            again_in, trouble = AFTER_TROUBLE, str(error)
+        with self._database.write() as connection:
+            at = self._database.now(connection) + again_in
+            mine = tenants.c.tenant_id == tenant_id
+            connection.execute(update(tenants).where(mine).values(reconcile_at=at, subscription_trouble=trouble))
+
+    def _again_in(self, tenant: Tenant) -> timedelta:
+        if not self._settings.public_url:
+            return WITHOUT_PUBLIC_URL
+        if tenant.state is not TenantState.ACTIVE:
+            return access.SLOW_POLL
+        client = self._clients.of(tenant)
+        actual = {one.subscription_id: one for one in client.subscriptions()}
+        for stream in Stream:
+            self._make_right(tenant, client, stream, actual)
+        self._delete_strays(tenant, client, actual)
+        return LOOK_AGAIN
+
+    def _make_right(self, tenant: Tenant, client: GraphClient, stream: Stream, actual: dict[str, Subscription]) -> None:
+        row = self._row(tenant, stream)
+        if row is None or row["subscription_id"] not in actual:
+            self._create(tenant, client, stream)
+            return
+        if (
+            row["public_url"] != self._settings.public_url
+            or row["key_fingerprint"] != self._client_states.key_fingerprint
+        ):
+            _delete(client, row["subscription_id"])
+            self._create(tenant, client, stream)
+            return
+        if row["renew_at"] <= utc_now():
+            self._renew(tenant, client, stream, row["subscription_id"])
+
+    def _create(self, tenant: Tenant, client: GraphClient, stream: Stream) -> None:
+        """Create the subscription; what happened while there was none is read by a round."""
+        try:
+            made = self._post(tenant, client, stream)
+        except GraphConflictError as conflict:
+            # Left by a crash between creating and noting it, or by an earlier key: its clientState is not known, so
+            # it cannot be adopted.
+            for stale in [conflict.existing_id] if conflict.existing_id else _same_resource(client, stream):
+                _delete(client, stale)
+            made = self._post(tenant, client, stream)
+        self._save(tenant, stream, made, created=True)
+        log.info("subscription_created", tenant=tenant.tenant_id, stream=stream, expires_at=made.expires_at.isoformat())
+        request = SyncRequest(tenant.tenant_id, stream, Reason.SUBSCRIPTION_GAP, utc_now())
+        self._publisher.publish(outgoing.request(request), timeout_seconds=10.0)
+
+    def _post(self, tenant: Tenant, client: GraphClient, stream: Stream) -> Subscription:
+        return client.create_subscription(
+            stream,
+            public_url=self._settings.public_url,
+            client_state=self._client_states.make(tenant.tenant_id, stream),
+            expires_at=self._expiry(),
+        )
+
+    def _renew(self, tenant: Tenant, client: GraphClient, stream: Stream, subscription_id: str) -> None:
+        try:
+            renewed = client.renew_subscription(subscription_id, self._expiry())
+        except GraphNotFoundError:
+            self._create(tenant, client, stream)
+            return
+        self._save(tenant, stream, renewed, created=False)
+        log.info("subscription_renewed", tenant=tenant.tenant_id, stream=stream)
+
+    def _expiry(self) -> datetime:
+        return utc_now() + timedelta(hours=self._settings.subscription_hours)
+
+    def _save(self, tenant: Tenant, stream: Stream, made: Subscription, *, created: bool) -> None:
+        """Store what Graph answered, not what was asked for: it moves expiries as it likes."""
+        now = utc_now()
+        values = {
+            "subscription_id": made.subscription_id,
+            "expires_at": made.expires_at,
+            "renewed_at": now,
+            "renew_at": now + (made.expires_at - now) / 2,
+        }
+        key = {"tenant_id": tenant.tenant_id, "stream": stream}
+        with self._database.write() as connection:
+            if created:
+                mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
+                connection.execute(delete(subscriptions).where(*mine))
+                fresh = {
+                    "public_url": self._settings.public_url,
+                    "key_fingerprint": self._client_states.key_fingerprint,
+                    "created_at": now,
+                }
+                connection.execute(subscriptions.insert().values(**key, **values, **fresh))
+            else:
+                mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
+                connection.execute(update(subscriptions).where(*mine).values(values))
+
+    def _delete_strays(self, tenant: Tenant, client: GraphClient, actual: dict[str, Subscription]) -> None:
+        """Delete subscriptions that call this installation but that it does not know: nobody can prove them."""
+        with self._database.read() as connection:
+            mine = subscriptions.c.tenant_id == tenant.tenant_id
+            known = set(connection.scalars(select(subscriptions.c.subscription_id).where(mine)))
+        for one in actual.values():
+            if one.subscription_id not in known and one.notification_url.startswith(f"{self._settings.public_url}/"):
+                _delete(client, one.subscription_id)
+                log.info("subscription_deleted", tenant=tenant.tenant_id, subscription=one.subscription_id)
+
+    def _row(self, tenant: Tenant, stream: Stream) -> RowMapping | None:
+        mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
+        with self._database.read() as connection:
+            return connection.execute(select(subscriptions).where(*mine)).mappings().one_or_none()
+
+
+def _delete(client: GraphClient, subscription_id: str) -> None:
+    try:
+        client.delete_subscription(subscription_id)
+    except GraphNotFoundError:
+        return  # gone is what was wanted
+
+
+def _same_resource(client: GraphClient, stream: Stream) -> Sequence[str]:
+    return [one.subscription_id for one in client.subscriptions() if one.resource == stream]
