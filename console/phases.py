@@ -1,0 +1,130 @@
+"""What a look at the database means for a stream that was asked for: how far it is, what hinders it, why it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.messages import Stream
+from console import times
+from console.exits import ConsoleError, Exit
+from console.output import number, plural
+from console.progress import Meter
+from console.reads.advance import Advance, Answer, Look
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A stream that was asked to be advanced by the command `request_id`."""
+
+    tenant_id: str
+    tenant_name: str
+    stream: Stream
+    request_id: str
+    title: str
+
+    def answer(self, look: Look) -> Answer | None:
+        for answer in look.answers:
+            if (
+                answer.tenant_id == self.tenant_id
+                and answer.stream is self.stream
+                and self.request_id in answer.request_ids
+            ):
+                return answer
+        return None
+
+    def advance(self, look: Look) -> Advance | None:
+        return look.advances.get((self.tenant_id, self.stream))
+
+    @property
+    def things(self) -> str:
+        return "people" if self.stream is Stream.USERS else "groups"
+
+    def count(self, number_of_them: int) -> str:
+        return plural(number_of_them, *(("person", "people") if self.stream is Stream.USERS else ("group",)))
+
+
+def meter(asked: Asked, look: Look, total: int | None) -> Meter:
+    """Return the line that shows how far `asked` is."""
+    answer, advance = asked.answer(look), asked.advance(look)
+    if answer is not None:
+        return Meter(asked.title, result(answer, asked), has_ended=True)
+    if advance is None or advance.full_began_at is None:
+        detail = "queued" if advance is None or advance.full_wanted_at is None else "queued, waits for its turn"
+        return Meter(asked.title, detail + _throttled(asked, look))
+    if total is not None and advance.full_objects > total:
+        total = None
+    detail = _reading(advance, asked, look.now, total) + _throttled(asked, look)
+    return Meter(asked.title, detail, done=advance.full_objects, total=total)
+
+
+def result(answer: Answer, asked: Asked) -> str:
+    """Return in words what a round did."""
+    if not answer.is_good:
+        return "failed"
+    took = times.span((answer.ended_at - answer.began_at).total_seconds())
+    parts = ((answer.added, "added"), (answer.changed, "changed"), (answer.removed, "removed"))
+    done = ", ".join(f"{number(count)} {what}" for count, what in parts if count) or "nothing had changed"
+    return f"complete, {asked.count(answer.objects)} read in {took}: {done}"
+
+
+def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> ConsoleError | None:
+    """Return why `asked` will not be answered well, or None while it may be.
+
+    Access that had failed before gets some time: the command makes the worker try again.
+    """
+    answer, pause = asked.answer(look), look.pauses.get(asked.tenant_id)
+    if answer is not None and answer.is_good:
+        return None
+    if pause is None:
+        return ConsoleError(f"{asked.tenant_name} was removed meanwhile.")
+    if pause.access_failed and (pause.since >= asked_at or is_still or answer is not None):
+        return ConsoleError(
+            f"{asked.tenant_name} cannot be read: {pause.reason or 'its access failed.'} "
+            f"When it is mended: entra-sms tenants check {_quoted(asked.tenant_name)}",
+            Exit.ACCESS_REFUSED,
+        )
+    if answer is not None:
+        return ConsoleError(f"{asked.title}: the sync failed. {answer.error or 'The worker log tells more.'}")
+    return None
+
+
+def last_trouble(asked: Asked, look: Look) -> str | None:
+    """Return what went wrong in the tries so far; the worker goes on trying."""
+    advance = asked.advance(look)
+    if asked.answer(look) is not None or advance is None or not advance.failures or not advance.last_error:
+        return None
+    return (
+        f"{asked.title}: {plural(advance.failures, 'try', 'tries')} failed, the next one follows. {advance.last_error}"
+    )
+
+
+def stillness(seconds: float, workers: int | None) -> str:
+    """Return what may be the matter when nothing has moved for `seconds`."""
+    said = f"Nothing has moved for {seconds:.0f} s"
+    start = "Start one with: python -m worker"
+    if workers is None:
+        return f"{said}, and RabbitMQ cannot be reached any more. The sync goes on when it is back and a worker runs."
+    if workers == 0:
+        return f"{said}: no worker seems to run, since nobody listens on the queue. {start}"
+    return f"{said}, though {plural(workers, 'worker')} listens. The worker's log tells what it is doing."
+
+
+def _reading(advance: Advance, asked: Asked, now: datetime, total: int | None) -> str:
+    began = advance.full_began_at or now
+    elapsed = (now - began).total_seconds()
+    rate = f", {number(round(advance.full_objects / elapsed))}/s" if elapsed >= 1 and advance.full_objects else ""
+    of = f" of about {number(total)}" if total else ""
+    mine = "" if asked.request_id in advance.full_request_ids else "an earlier full sync: "
+    return f"{mine}{number(advance.full_objects)}{of} {asked.things}{rate}, {plural(advance.full_pages, 'page')}"
+
+
+def _throttled(asked: Asked, look: Look) -> str:
+    pause = look.pauses.get(asked.tenant_id)
+    if pause is None or pause.throttled_until is None or pause.throttled_until <= look.now:
+        return ""
+    return f"; Graph asks for a pause, on again {times.until(pause.throttled_until, look.now)}"
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if " " in name else name

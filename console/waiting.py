@@ -1,0 +1,128 @@
+"""Seeing a sync through until every asked stream is answered.
+
+The worker leaves a row in `rounds` for every round that answers a command; until it is there, `streams` tells how far
+the round is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from common.db.engine import Database
+from common.errors import DatabaseUnavailableError
+from common.messages import Stream
+from console import output, phases
+from console.exits import ConsoleError, Exit
+from console.phases import Asked
+from console.progress import Display, display
+from console.reads import advance
+from console.reads.advance import Look
+
+LOOK_SECONDS = 0.3
+STILL_SECONDS = 15.0
+"""Nothing has moved for so long: the person is told what may be the matter."""
+DATABASE_AWAY_SECONDS = 60.0
+GOES_ON = "The sync goes on without you. Watch it with: entra-sms status"
+
+
+class Waiting:
+    """Looks at the database several times a second, and shows what it sees."""
+
+    def __init__(
+        self,
+        database: Database,
+        asked: Sequence[Asked],
+        *,
+        since: int,
+        timeout_seconds: float | None,
+        workers: Callable[[], int | None],
+    ) -> None:
+        self._database = database
+        self._asked = tuple(asked)
+        self._tenant_ids = sorted({one.tenant_id for one in asked})
+        self._since = since
+        self._timeout_seconds = timeout_seconds
+        self._workers = workers
+        self._began = self._moved_at = self._seen_at = time.monotonic()
+        self._asked_at: datetime | None = None
+        self._totals: dict[tuple[str, Stream], int] = {}
+        self._signs: object = None
+        self._told: set[str] = set()
+        self._told_stillness = False
+
+    def see_through(self) -> Exit:
+        """Wait for the end, show the progress, report the result.
+
+        Raises:
+            ConsoleError: a round failed, the tenant has no access, or the time is over.
+        """
+        try:
+            with display() as shown:
+                look = self._wait(shown)
+        except KeyboardInterrupt:
+            output.note(GOES_ON)
+            return Exit.INTERRUPTED
+        for asked in self._asked:
+            answer = asked.answer(look)
+            if answer is not None:
+                output.say(f"{asked.title}: {phases.result(answer, asked)}")
+        return Exit.OK
+
+    def _wait(self, shown: Display) -> Look:
+        while True:
+            look = self._look(shown)
+            if look is not None:
+                shown.show(
+                    [phases.meter(one, look, self._totals.get((one.tenant_id, one.stream))) for one in self._asked]
+                )
+                self._raise_failure(look)
+                if all(one.answer(look) for one in self._asked):
+                    return look
+                self._tell_troubles(look, shown)
+            if self._timeout_seconds is not None and time.monotonic() - self._began >= self._timeout_seconds:
+                raise ConsoleError(f"Not complete after {self._timeout_seconds:g} s. {GOES_ON}", Exit.TIMED_OUT)
+            time.sleep(LOOK_SECONDS)
+
+    def _look(self, shown: Display) -> Look | None:
+        """Read how things stand; a database that is away for a while is waited for."""
+        try:
+            with self._database.read() as connection:
+                now = self._database.now(connection)
+                if self._asked_at is None:
+                    self._asked_at, self._totals = now, advance.known_totals(connection, self._tenant_ids)
+                look = advance.look(connection, self._tenant_ids, now=now, after=self._since)
+        except DatabaseUnavailableError as error:
+            if time.monotonic() - self._seen_at > DATABASE_AWAY_SECONDS:
+                raise
+            self._tell(shown, f"{error} Waiting for it to come back.")
+            return None
+        self._seen_at = time.monotonic()
+        return look
+
+    def _raise_failure(self, look: Look) -> None:
+        is_still = time.monotonic() - self._began > STILL_SECONDS
+        for asked in self._asked:
+            failure = phases.failure(asked, look, asked_at=self._asked_at or look.now, is_still=is_still)
+            if failure is not None:
+                raise failure
+
+    def _tell_troubles(self, look: Look, shown: Display) -> None:
+        for asked in self._asked:
+            trouble = phases.last_trouble(asked, look)
+            if trouble is not None:
+                self._tell(shown, trouble)
+        signs = (look.advances, look.pauses, look.answers)
+        if signs != self._signs:
+            self._signs, self._moved_at, self._told_stillness = signs, time.monotonic(), False
+        still_seconds = time.monotonic() - self._moved_at
+        if still_seconds > STILL_SECONDS and not self._told_stillness:
+            self._told_stillness = True
+            shown.note(phases.stillness(still_seconds, self._workers()))
+
+    def _tell(self, shown: Display, text: str) -> None:
+        """Say it once: the same trouble is seen at every look."""
+        if text not in self._told:
+            self._told.add(text)
+            shown.note(output.shown(text))
