@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from common.db.tables import streams, tenants
 from common.graph.tokens import Credentials
@@ -49,6 +48,11 @@ class Tenant:
     state_since: datetime
     throttled_until: datetime | None
     reconcile_at: datetime
+
+    def is_called(self, wanted: str) -> bool:
+        """Tell whether `wanted` is its id, its domain or its name, in any case."""
+        folded = wanted.strip().casefold()
+        return folded in (self.tenant_id, self.name.casefold(), (self.domain or self.name).casefold())
 
     def credentials(self, vault: Vault) -> Credentials:
         """Return the credentials in plain; never log or print them.
@@ -112,25 +116,14 @@ def get(connection: Connection, tenant_id: str) -> Tenant | None:
 def find(connection: Connection, wanted: str) -> Sequence[Tenant]:
     """Return the tenants meant by an id, a domain or a name (in any case); ``*`` means all. Ordered by name."""
     query = select(tenants).order_by(tenants.c.name, tenants.c.tenant_id)
-    if wanted != "*":
-        lowered = wanted.strip().lower()
-        matches = [func.lower(tenants.c.name) == lowered, func.lower(tenants.c.domain) == lowered]
-        if _is_guid(lowered):
-            matches.append(tenants.c.tenant_id == lowered)
-        query = query.where(or_(*matches))
-    return [_tenant(row) for row in connection.execute(query)]
+    # Compared here and not in SQL: SQLite's lower() knows no letters but A to Z, and there are few tenants.
+    found = [_tenant(row) for row in connection.execute(query)]
+    return found if wanted == "*" else [tenant for tenant in found if tenant.is_called(wanted)]
 
 
 def remove(connection: Connection, tenant_id: str) -> bool:
     """Erase the tenant and, by the foreign keys, every row of it; tell whether it was there."""
     return connection.execute(delete(tenants).where(tenants.c.tenant_id == tenant_id)).rowcount > 0
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
