@@ -175,7 +175,8 @@ class DeltaRequest:
         name, option = ("nextLink", "skiptoken") if token.use == "skip" else ("deltaLink", "deltatoken")
         link = f"{self.caller.root}/{self.schema.segment}/delta?${option}={sealed}"
         if name == "nextLink" and self.tenant.faults.takes("delta_next_link_loop"):
-            link = f"{self.caller.origin}{request.path}?{request.query_string.decode()}"
+            # Clients upper-case the escapes of a link on the wire; the loop is to be visible in the text.
+            link = f"{self.caller.origin}{request.path}?{request.query_string.decode().replace('%3D', '%3d')}"
         if self.tenant.faults.takes("delta_foreign_next_link"):
             link = _FOREIGN_ORIGIN + link.removeprefix(self.caller.origin)
         return json_answer({"@odata.context": context, "value": items, f"@odata.{name}": link})
