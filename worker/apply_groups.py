@@ -22,8 +22,8 @@ from worker.mapping import GROUP_COLUMNS, Edge, Item
 def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
     """Make groups and memberships say what `items` say.
 
-    A removed group goes with its edges. A group that reappears is noted to be read, since Graph may not list all of
-    its members again.
+    A removed group goes with its edges. The members of a group that appears (again) are noted to be read, since Graph
+    may not list all of them for a restored one.
     """
     held = _held(writer, [item.object_id for item in items])
     _remove(writer, [item.object_id for item in items if item.removed or item.returned], held)
@@ -148,7 +148,9 @@ def _add(writer: Writer, items: list[Item]) -> None:
     ids = [item.object_id for item in items]
     writer.record("group.added", [{"object_id": object_id} for object_id in ids])
     writer.counts.added += len(items)
-    writer.recheck(Stream.GROUPS, "members", sorted(writer.removed_before("group.removed", ids)))
+    # Between full rounds a restored group looks like a new one, also one that was deleted before it was ever known.
+    restored = writer.removed_before("group.removed", ids) if writer.full else set(ids)
+    writer.recheck(Stream.GROUPS, "members", sorted(restored))
 
 
 def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) -> None:
