@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Sequence
 
-from console import exporting
+import click
+from rich.text import Text
+from sqlalchemy import Connection
+
+from common.db.tenants import Tenant
+from common.phones import PhoneState
+from console import exporting, output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
+from console.exits import ConsoleError
 from console.exporting import Format
+from console.group_choice import one_group
+from console.listing import limit_option, say_that_there_is_more
+from console.person_card import facts_of, phone_cell
+from console.reads import members, people
 from console.reads.export import ExportedContact, every_contact
+from console.reads.people import Filter, Person
+
+CANDIDATES = 20
 
 
 @click.group("contacts")
@@ -19,9 +33,76 @@ def command() -> None:
     """
 
 
+@command.command("list", short_help="List people and their numbers.")
+@tenant_option
+@click.option(
+    "--group", metavar="GROUP", help="Only the people of this group and of the groups in it; a name or an id."
+)
+@click.option("--direct", is_flag=True, help="With --group: without the groups in it.")
+@click.option("--search", metavar="TEXT", help="Part of a name or an address, or a number in any format.")
+@click.option(
+    "--state",
+    type=click.Choice(PhoneState, case_sensitive=False),
+    help="Only people whose number is fine, missing or invalid.",
+)
+@limit_option
+@click.pass_obj
+def list_(
+    installation: Installation,
+    /,
+    *,
+    tenant: str | None,
+    group: str | None,
+    direct: bool,
+    search: str | None,
+    state: PhoneState | None,
+    limit: int,
+) -> None:
+    """List people and their numbers, ordered by name.
+
+    Example: entra-sms contacts list --group Sales --state missing
+    """
+    if direct and group is None:
+        raise click.UsageError("--direct belongs to --group.")
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+        within = None
+        if group is not None:
+            choose = members.people_directly_in if direct else members.people_within
+            within = choose(found.tenant_id, one_group(connection, found, group).object_id)
+        wanted = Filter(found.tenant_id, found.default_region, search, state, within)
+        shown = people.page(connection, wanted, limit)
+        total = people.count(connection, wanted) if len(shown) == limit else len(shown)
+    if not shown:
+        is_filtered = search or state or group
+        output.note("Nobody in the address book is like that." if is_filtered else "The address book is empty.")
+        return
+    _print(shown)
+    say_that_there_is_more(len(shown), total, "people", "entra-sms contacts export")
+
+
+@command.command(short_help="Show one person: the number, where it is from, and the groups.")
+@tenant_option
+@click.argument("person")
+@click.pass_obj
+def show(installation: Installation, /, *, tenant: str | None, person: str) -> None:
+    """Show one person: the number, where it is from, what the directory holds, and the groups.
+
+    PERSON is an object id, a mail address, a user principal name, a number in any format, a name, or a part of these.
+
+    Example: entra-sms contacts show "+48 601 234 567"
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+        somebody = _one_person(connection, found, person)
+        output.facts(facts_of(connection, found, somebody))
+
+
 @command.command(short_help="Write all people to stdout, as CSV or JSON.")
 @tenant_option
-@click.option("--format", "form", type=click.Choice(Format), default=Format.CSV, show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(Format, case_sensitive=False), default=Format.CSV, show_default=True
+)
 @click.pass_obj
 def export(installation: Installation, /, *, tenant: str | None, form: Format) -> None:
     """Write all people to standard output, ordered by object id.
@@ -34,3 +115,31 @@ def export(installation: Installation, /, *, tenant: str | None, form: Format) -
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
         exporting.write(every_contact(connection, found.tenant_id), ExportedContact, form)
+
+
+def _one_person(connection: Connection, tenant: Tenant, wanted: str) -> Person:
+    found = people.find(connection, tenant.tenant_id, wanted, region=tenant.default_region, limit=CANDIDATES + 1)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ConsoleError(
+            f"Nobody in the address book of {output.shown(tenant.name)} is {output.shown(wanted)!r}. "
+            "Look for a part of the name or the number: entra-sms contacts list --search TEXT"
+        )
+    _print(found[:CANDIDATES], with_ids=True)
+    many = str(len(found)) if len(found) <= CANDIDATES else f"More than {CANDIDATES}"
+    raise ConsoleError(f"{many} people are meant by {output.shown(wanted)!r}. Give one of the ids.")
+
+
+def _print(shown: Sequence[Person], *, with_ids: bool = False) -> None:
+    rows: list[list[str | Text | None]] = []
+    for person in shown:
+        row = [person.display_name, phone_cell(person), person.mail or person.user_principal_name, _note(person)]
+        rows.append([person.object_id, *row] if with_ids else row)
+    headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
+    output.table(["OBJECT ID", *headings] if with_ids else headings, rows)
+
+
+def _note(person: Person) -> Text:
+    words = (("guest", person.is_guest), ("disabled", person.account_enabled is False))
+    return Text(", ".join(word for word, holds in words if holds))

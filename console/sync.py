@@ -25,7 +25,7 @@ from console.waiting import Waiting
 @click.option(
     "--stream",
     "stream_name",
-    type=click.Choice([*Stream, "both"]),
+    type=click.Choice([*(str(stream) for stream in Stream), "both"]),
     default="both",
     show_default=True,
     help="Which half of the directory.",

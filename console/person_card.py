@@ -1,0 +1,70 @@
+"""A person as shown: the number first, then where it is from, then everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from sqlalchemy import Connection
+
+from common.db.tenants import Tenant
+from common.phones import PhoneState
+from console.output import shown
+from console.reads import teams
+from console.reads.people import Person
+from console.reads.teams import Team
+
+SOURCES = {"mobile": "the mobile phone", "business": "the business phones"}
+WHY_NOT = {
+    PhoneState.MISSING: "none: the directory holds no number",
+    PhoneState.INVALID: "none: what the directory holds is no valid number",
+}
+
+
+def phone_cell(person: Person) -> Text:
+    """Return the number, or in one word why there is none."""
+    if person.phone_state is PhoneState.OK:
+        return Text(shown(person.phone))
+    return Text(person.phone_state, "yellow" if person.phone_state is PhoneState.MISSING else "red")
+
+
+def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tuple[str, str | Text]]:
+    """Return everything that is known of a person, as names and values."""
+    direct = teams.directly_around(connection, tenant.tenant_id, person.object_id)
+    around = teams.all_around(connection, tenant.tenant_id, person.object_id)
+    through = [team for team in around if team not in direct]
+    return [
+        ("Name", shown(person.display_name)),
+        ("Number", _number(person)),
+        ("Mobile phone", f"{shown(person.mobile_phone)}"),
+        ("Business phones", shown(", ".join(person.business_phones))),
+        ("Usage location", _region(tenant, person)),
+        ("Mail", shown(person.mail)),
+        ("Signs in as", shown(person.user_principal_name)),
+        ("Account", {True: "enabled", False: "disabled", None: "not said"}[person.account_enabled]),
+        ("Type", "guest" if person.is_guest else shown(person.user_type).lower()),
+        ("Object id", person.object_id),
+        ("Tenant", shown(tenant.name)),
+        ("Groups", names_of(direct)),
+        ("Through groups", names_of(through)),
+    ]
+
+
+def names_of(found: Sequence[Team]) -> str:
+    """Return the names on a line each; a group without a name goes by its id."""
+    return "\n".join(shown(team.display_name or team.object_id) for team in found) or "-"
+
+
+def _number(person: Person) -> Text:
+    if person.phone_state is not PhoneState.OK:
+        return Text(WHY_NOT[person.phone_state], "yellow")
+    source = SOURCES.get(person.phone_source or "", shown(person.phone_source))
+    return Text.assemble((shown(person.phone), "bold green"), f" (from {source})")
+
+
+def _region(tenant: Tenant, person: Person) -> str:
+    if person.usage_location:
+        return shown(person.usage_location)
+    if tenant.default_region:
+        return f"- (numbers are read as in {tenant.default_region}, the tenant's default)"
+    return "- (and the tenant has no default region: only numbers with a prefix can be read)"

@@ -1,0 +1,145 @@
+"""People: found by whatever somebody knows of them, listed by filters, and shown with their groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
+
+from common.db.tables import contacts
+from common.phones import PhoneState, to_e164
+from console.reads.letters import contains, equals
+
+FEWEST_DIGITS = 3
+_NUMBER_LETTERS = frozenset("0123456789+-/.() \t\u00a0\u2013")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person of the book: the number it gives, and what the directory holds."""
+
+    object_id: str
+    display_name: str | None
+    given_name: str | None
+    surname: str | None
+    mail: str | None
+    user_principal_name: str | None
+    mobile_phone: str | None
+    business_phones: tuple[str, ...]
+    usage_location: str | None
+    account_enabled: bool | None
+    user_type: str | None
+    phone: str | None
+    phone_source: str | None
+    phone_state: PhoneState
+
+    @property
+    def is_guest(self) -> bool:
+        return (self.user_type or "").casefold() == "guest"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which people are listed; None means: any."""
+
+    tenant_id: str
+    region: str | None
+    search: str | None = None
+    state: PhoneState | None = None
+    within: Select[str] | None = None
+    """The ids of the people of a group."""
+
+
+_COLUMNS = [contacts.c[name] for name in Person.__dataclass_fields__]
+_ORDER = (func.lower(contacts.c.display_name), contacts.c.object_id)
+
+
+def count(connection: Connection, wanted: Filter) -> int:
+    number: int = connection.execute(
+        select(func.count()).select_from(contacts).where(*_conditions(wanted))
+    ).scalar_one()
+    return number
+
+
+def page(connection: Connection, wanted: Filter, limit: int) -> list[Person]:
+    """Return the first people that are wanted, ordered by name."""
+    return _people(connection, _conditions(wanted), limit)
+
+
+def find(connection: Connection, tenant_id: str, wanted: str, *, region: str | None, limit: int) -> Sequence[Person]:
+    """Return who is meant by an id, an address, a number in any format, a name, or a part of one of them.
+
+    The first of these that finds anybody decides.
+    """
+    for condition in _meanings(wanted.strip(), region):
+        found = _people(connection, [contacts.c.tenant_id == tenant_id, condition], limit)
+        if found:
+            return found
+    return []
+
+
+def as_guid(text: str) -> str | None:
+    try:
+        return str(UUID(text.strip()))
+    except ValueError:
+        return None
+
+
+def _meanings(wanted: str, region: str | None) -> list[ColumnElement[bool]]:
+    object_id = as_guid(wanted)
+    if object_id is not None:
+        return [contacts.c.object_id == object_id]
+    number = _number(wanted, region)
+    return [
+        or_(equals(contacts.c.mail, wanted), equals(contacts.c.user_principal_name, wanted)),
+        *([contacts.c.phone == number] if number else []),
+        equals(contacts.c.display_name, wanted),
+        _search(wanted, region),
+    ]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [contacts.c.tenant_id == wanted.tenant_id]
+    if wanted.state is not None:
+        conditions.append(contacts.c.phone_state == wanted.state)
+    if wanted.within is not None:
+        conditions.append(contacts.c.object_id.in_(wanted.within))
+    if wanted.search is not None and wanted.search.strip():
+        conditions.append(_search(wanted.search.strip(), wanted.region))
+    return conditions
+
+
+def _search(text: str, region: str | None) -> ColumnElement[bool]:
+    """A part of a name, of an address or of a number, the latter in any format."""
+    places = [contacts.c.display_name, contacts.c.mail, contacts.c.user_principal_name, contacts.c.mobile_phone]
+    found: list[ColumnElement[bool]] = [contains(place, text) for place in places]
+    if set(text) <= _NUMBER_LETTERS:
+        number = _number(text, region)
+        digits = "".join(letter for letter in text if letter.isdigit()).lstrip("0")
+        if number is not None:
+            found.append(contacts.c.phone == number)
+        if len(digits) >= FEWEST_DIGITS:
+            found.append(contains(contacts.c.phone, digits))
+    return or_(*found)
+
+
+def _number(text: str, region: str | None) -> str | None:
+    """Read a number as a person types it: ``00`` for ``+`` is understood without a region too."""
+    digits_first = text.lstrip("( ")
+    if digits_first.startswith("00"):
+        text = f"+{digits_first[2:]}"
+    return to_e164(text, region)
+
+
+def _people(connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int) -> list[Person]:
+    query = select(*_COLUMNS).where(*conditions).order_by(*_ORDER).limit(limit)
+    return [_person(row) for row in connection.execute(query).mappings()]
+
+
+def _person(row: RowMapping) -> Person:
+    values = dict(row)
+    values["business_phones"] = tuple(values["business_phones"] or ())
+    values["phone_state"] = PhoneState(values["phone_state"])
+    return Person(**values)

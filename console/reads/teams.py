@@ -1,0 +1,158 @@
+"""Groups: found by id or name, listed with their sizes, and shown with what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+
+from common.db.tables import contacts, groups, memberships
+from common.phones import PhoneState
+from console.reads import members
+from console.reads.letters import contains, equals
+from console.reads.people import as_guid
+from console.reads.visible import GROUP, USER, is_visible
+
+
+@dataclass(frozen=True)
+class Team:
+    """A group of the directory."""
+
+    object_id: str
+    display_name: str | None
+    mail: str | None
+    kind: str | None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A group with the number of its direct members."""
+
+    team: Team
+    people: int
+    groups: int
+    others: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many people a group reaches with everything in it, and how many of them by SMS."""
+
+    people: int
+    with_number: int
+
+
+_COLUMNS = [groups.c[name] for name in Team.__dataclass_fields__]
+_ORDER = (func.lower(groups.c.display_name), groups.c.object_id)
+
+
+def find(connection: Connection, tenant_id: str, wanted: str, *, limit: int) -> Sequence[Team]:
+    """Return the groups meant by an id, a name or a mail address, else those with `wanted` in their name."""
+    object_id = as_guid(wanted)
+    meanings: list[ColumnElement[bool]] = (
+        [groups.c.object_id == object_id]
+        if object_id
+        else [
+            equals(groups.c.display_name, wanted.strip()),
+            equals(groups.c.mail, wanted.strip()),
+            contains(groups.c.display_name, wanted.strip()),
+        ]
+    )
+    for meaning in meanings:
+        found = _teams(connection, select(*_COLUMNS).where(groups.c.tenant_id == tenant_id, meaning), limit)
+        if found:
+            return found
+    return []
+
+
+def count(connection: Connection, tenant_id: str, search: str | None) -> int:
+    number: int = connection.execute(
+        select(func.count()).select_from(groups).where(*_searched(tenant_id, search))
+    ).scalar_one()
+    return number
+
+
+def page(connection: Connection, tenant_id: str, search: str | None, limit: int) -> list[Counted]:
+    """Return the first groups, ordered by name, each with the number of its direct members."""
+    edge = memberships.c
+    counted = func.count
+    query = (
+        select(
+            *_COLUMNS,
+            counted(case((edge.member_type == USER, 1))),
+            counted(case((edge.member_type == GROUP, 1))),
+            counted(edge.member_id),
+        )
+        .join_from(
+            groups,
+            memberships,
+            and_(edge.tenant_id == groups.c.tenant_id, edge.group_id == groups.c.object_id, is_visible()),
+            isouter=True,
+        )
+        .where(*_searched(tenant_id, search))
+        .group_by(groups.c.tenant_id, *_COLUMNS)
+        .order_by(*_ORDER)
+        .limit(limit)
+    )
+    return [
+        Counted(Team(*team), people, nested, everything - people - nested)
+        for *team, people, nested, everything in connection.execute(query).tuples()
+    ]
+
+
+def kinds_of_members(connection: Connection, tenant_id: str, group_id: str) -> dict[str, int]:
+    """Return how many direct members of each type the group has."""
+    edge = memberships.c
+    query = (
+        select(edge.member_type, func.count())
+        .where(edge.tenant_id == tenant_id, edge.group_id == group_id, is_visible())
+        .group_by(edge.member_type)
+        .order_by(edge.member_type)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def reach(connection: Connection, tenant_id: str, group_id: str) -> Reach:
+    """Count the people of the group and of all groups in it."""
+    query = select(func.count(), func.count(case((contacts.c.phone_state == PhoneState.OK, 1)))).where(
+        contacts.c.tenant_id == tenant_id, contacts.c.object_id.in_(members.people_within(tenant_id, group_id))
+    )
+    return Reach(*connection.execute(query).one().tuple())
+
+
+def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[Team]:
+    """Return the groups that are members of the group."""
+    edge = memberships.c
+    ids = select(edge.member_id).where(
+        edge.tenant_id == tenant_id, edge.group_id == group_id, edge.member_type == GROUP
+    )
+    return _with_ids(connection, tenant_id, ids)
+
+
+def directly_around(connection: Connection, tenant_id: str, member_id: str) -> list[Team]:
+    """Return the groups of which somebody or something is a member."""
+    return _with_ids(connection, tenant_id, members.groups_directly_around(tenant_id, member_id))
+
+
+def all_around(connection: Connection, tenant_id: str, member_id: str) -> list[Team]:
+    """Return the groups that hold somebody or something, directly or through other groups."""
+    return _with_ids(connection, tenant_id, select(members.groups_around(tenant_id, member_id).c.object_id))
+
+
+def _with_ids(connection: Connection, tenant_id: str, ids: Select[str]) -> list[Team]:
+    return _teams(
+        connection, select(*_COLUMNS).where(groups.c.tenant_id == tenant_id, groups.c.object_id.in_(ids)), None
+    )
+
+
+def _searched(tenant_id: str, search: str | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [groups.c.tenant_id == tenant_id]
+    if search is not None and search.strip():
+        conditions.append(contains(groups.c.display_name, search.strip()))
+    return conditions
+
+
+def _teams(connection: Connection, query: Select[Any], limit: int | None) -> list[Team]:
+    return [Team(*row) for row in connection.execute(query.order_by(*_ORDER).limit(limit)).tuples()]
