@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, literal, null, select, update
+from sqlalchemy import and_, bindparam, delete, exists, insert, literal, null, or_, select, update
 
 from common.db.engine import batches
-from common.db.tables import changes, contacts, groups, memberships, rechecks
+from common.db.tables import changes, groups, memberships, rechecks
+from common.db.visible import is_visible
 from common.messages import Stream
 from worker.book import RECYCLE_BIN_DAYS, Writer
 from worker.mapping import GROUP_COLUMNS, Edge, Item
@@ -79,8 +80,8 @@ def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
 def sweep_groups(writer: Writer) -> None:
     """Remove groups and memberships that no round saw since the full one that just ended began.
 
-    Edges to people who left within the time in which they can be restored are spared: Graph lists them no longer, and
-    says nothing when they come back.
+    Edges to people and groups that left within the time in which they can be restored are spared: Graph lists them no
+    longer, and says nothing when they come back.
     """
     unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
     lost = list(writer.connection.scalars(select(groups.c.object_id).where(unseen)))
@@ -90,14 +91,13 @@ def sweep_groups(writer: Writer) -> None:
 
 def _sweep_edges(writer: Writer) -> None:
     mine = memberships.c.tenant_id == writer.tenant_id
-    in_book = exists().where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id == memberships.c.member_id)
     restorable = exists().where(
         changes.c.tenant_id == writer.tenant_id,
         changes.c.object_id == memberships.c.member_id,
-        changes.c.kind == "contact.removed",
+        changes.c.kind.in_(("contact.removed", "group.removed")),
         changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
     )
-    unseen = and_(mine, memberships.c.generation < writer.generation, ~and_(~in_book, restorable))
+    unseen = and_(mine, memberships.c.generation < writer.generation, or_(is_visible(), ~restorable))
     record = select(
         literal(writer.tenant_id, memberships.c.tenant_id.type),
         literal(writer.now, changes.c.at.type),
@@ -151,6 +151,7 @@ def _add(writer: Writer, items: list[Item]) -> None:
     # Between full rounds a restored group looks like a new one, also one that was deleted before it was ever known.
     restored = writer.removed_before("group.removed", ids) if writer.full else set(ids)
     writer.recheck(Stream.GROUPS, "members", sorted(restored))
+    writer.recheck_groups_of(writer.removed_before("group.removed", ids))
 
 
 def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) -> None:

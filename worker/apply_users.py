@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, insert, literal, null, select, update
 
 from common.db.engine import batches
-from common.db.tables import changes, contacts, memberships, rechecks
+from common.db.tables import changes, contacts, rechecks
 from common.messages import Stream
 from common.phones import read_phone
 from worker.book import Writer
@@ -105,12 +105,7 @@ def _add(writer: Writer, rows: list[dict[str, Any]]) -> None:
     ids = [row["object_id"] for row in rows]
     writer.record("contact.added", [{"object_id": object_id} for object_id in ids])
     writer.counts.added += len(rows)
-    restored = sorted(writer.removed_before("contact.removed", ids))
-    for batch in batches(restored):
-        query = select(memberships.c.group_id).where(
-            memberships.c.tenant_id == writer.tenant_id, memberships.c.member_id.in_(batch)
-        )
-        writer.recheck(Stream.GROUPS, "members", list(writer.connection.scalars(query.distinct())))
+    writer.recheck_groups_of(writer.removed_before("contact.removed", ids))
 
 
 def _change(writer: Writer, rows: list[dict[str, Any]], held: dict[str, dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from common.db.engine import Database, batches
-from common.db.tables import changes, rechecks, streams
+from common.db.tables import changes, memberships, rechecks, streams
 from common.messages import Reason, Stream
 
 RECYCLE_BIN_DAYS = 31
@@ -85,6 +85,13 @@ class Writer:
             .where(streams.c.next_poll_at > self.recheck_at)
             .values(next_poll_at=self.recheck_at)
         )
+
+    def recheck_groups_of(self, member_ids: Collection[str]) -> None:
+        """Note the groups that have an edge to a restored member: Graph reports nothing there."""
+        for batch in batches(sorted(member_ids)):
+            mine = (memberships.c.tenant_id == self.tenant_id, memberships.c.member_id.in_(batch))
+            query = select(memberships.c.group_id).where(*mine).distinct()
+            self.recheck(Stream.GROUPS, "members", list(self.connection.scalars(query)))
 
     def removed_before(self, kind: str, object_ids: Sequence[str]) -> set[str]:
         """Return those of `object_ids` that the feed says were removed (`kind`) while they could still come back."""

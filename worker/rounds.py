@@ -16,8 +16,9 @@ from sqlalchemy.engine import RowMapping
 
 from common.config import Settings
 from common.db.engine import Database
-from common.db.tables import contacts, groups, memberships, rechecks
+from common.db.tables import groups, memberships, rechecks
 from common.db.tenants import Tenant
+from common.db.visible import is_visible
 from common.errors import BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, GraphNotFoundError, PageTokenExpiredError
 from common.graph.client import DeltaPage, GraphClient
@@ -249,8 +250,8 @@ def _reread_object(turn: Turn, object_id: str) -> None:
 def _reread_members(turn: Turn, group_id: str) -> None:
     """Make the visible memberships of a group say what its members list says.
 
-    Edges to people who are not in the book are left alone: the list does not show people in the recycle bin, whose
-    memberships come back with them.
+    Edges to people and groups that are not in the book are left alone: the list does not show what is in the recycle
+    bin, and its memberships come back with it.
     """
     try:
         listed = {edge.member_id: edge for edge in map(member_of, turn.client.members(group_id))}
@@ -272,13 +273,8 @@ def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:
 
 
 def _visible_edges(connection: Connection, turn: Turn, group_id: str) -> list[tuple[str, str]]:
-    tenant_id = turn.lease.key.tenant_id
-    people = select(contacts.c.object_id).where(contacts.c.tenant_id == tenant_id)
-    query = (
-        select(memberships.c.group_id, memberships.c.member_id)
-        .where(memberships.c.tenant_id == tenant_id, memberships.c.group_id == group_id)
-        .where((memberships.c.member_type != "user") | memberships.c.member_id.in_(people))
-    )
+    mine = (memberships.c.tenant_id == turn.lease.key.tenant_id, memberships.c.group_id == group_id)
+    query = select(memberships.c.group_id, memberships.c.member_id).where(*mine, is_visible())
     return [(row.group_id, row.member_id) for row in connection.execute(query)]
 
 

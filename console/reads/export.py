@@ -9,7 +9,7 @@ from itertools import groupby
 from sqlalchemy import Connection, and_, select
 
 from common.db.tables import contacts, groups, memberships
-from console.reads.visible import is_visible
+from common.db.visible import is_visible
 
 ROWS_AT_ONCE = 1_000
 GUEST = "guest"

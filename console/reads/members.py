@@ -9,7 +9,7 @@ from sqlalchemy import CTE, Select, literal, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from common.db.tables import Guid, groups, memberships
-from console.reads.visible import GROUP, USER
+from common.db.visible import GROUP, USER
 
 
 def groups_within(tenant_id: str, group_id: str) -> CTE:

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from common.db.tables import contacts, groups, memberships, subscriptions
+from common.db.visible import is_visible
 from common.phones import PhoneState
 from console.output import plural
-from console.reads.visible import is_visible
 
 
 @dataclass(frozen=True)

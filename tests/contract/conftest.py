@@ -271,14 +271,13 @@ class Simulated:
         return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="milliseconds")
 
 
-class _Switch:
-    """A WSGI application that hands on to the world of the running test."""
+class _CurrentWorld:
+    """Stands for the world of the running test, so that one application can serve them all."""
 
-    def __init__(self) -> None:
-        self.target: Any = None
+    world: World
 
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self.target(environ, start_response)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world, name)
 
 
 @pytest.fixture(scope="session")
@@ -292,14 +291,14 @@ def _access_tokens() -> AccessTokens:
 
 
 @pytest.fixture(scope="session")
-def _switch() -> _Switch:
-    return _Switch()
+def _current() -> _CurrentWorld:
+    return _CurrentWorld()
 
 
 @pytest.fixture(scope="session")
-def _server(authority: Authority, _switch: _Switch) -> Iterator[Server]:
+def _server(authority: Authority, _current: _CurrentWorld) -> Iterator[Server]:
     files = authority.issue(authority.certificate_file.parent, "simulator", ["127.0.0.1"])
-    server = Server(_switch, "127.0.0.1", 0, *files)
+    server = Server(create_app(_current), "127.0.0.1", 0, *files)
     server.start()
     yield server
     server.stop()
@@ -315,7 +314,7 @@ def _session() -> Iterator[requests.Session]:
 @pytest.fixture
 def simulate(
     _server: Server,
-    _switch: _Switch,
+    _current: _CurrentWorld,
     _session: requests.Session,
     _access_tokens: AccessTokens,
     authority: Authority,
@@ -326,7 +325,7 @@ def simulate(
     def start(*, users: int = 5, groups: int = 0, tenants: int = 1, seed: int = 1, **knobs: Any) -> Simulated:
         plan = Plan(users=users, groups=groups, tenants=tenants, seed=seed, settings=knobs)
         world = World(plan, Clock(), authority.certificate_file, _access_tokens)
-        _switch.target = create_app(world)
+        _current.world = world
         world.start()
         worlds.append(world)
         return Simulated(world, _server.origin, authority.certificate_file, _session)

@@ -12,7 +12,14 @@ def by_id(items):
 
 
 @pytest.mark.parametrize(
-    "path", ["/users/delta", "/users/microsoft.graph.delta", "/users/delta()", "/groups/delta", "/groups/microsoft.graph.delta"]
+    "path",
+    [
+        "/users/delta",
+        "/users/microsoft.graph.delta",
+        "/users/delta()",
+        "/groups/delta",
+        "/groups/microsoft.graph.delta",
+    ],
 )
 def test_every_page_has_exactly_one_link_and_it_is_absolute(simulate, path):
     simulated = simulate(users=30, groups=12, users_page_size=7, groups_page_size=5)

@@ -54,7 +54,9 @@ def test_pages_shrink_as_member_lists_grow(company):
 def test_slices_of_several_large_groups_take_turns(simulate):
     simulated = simulate(users=40, members_per_page=12, members_per_group=10)
     groups = [simulated.found(f"Group {number}") for number in range(2)]
-    people = [person for person in simulated.tenant.directory.truth.users if simulated.tenant.directory.truth.live(person)]
+    people = [
+        person for person in simulated.tenant.directory.truth.users if simulated.tenant.directory.truth.live(person)
+    ]
     for group in groups:
         for person in people[:35]:
             simulated.join(group, person)
@@ -134,7 +136,9 @@ def test_many_incremental_member_changes_are_sliced_too(simulate):
     simulated = simulate(users=40, members_per_page=7)
     group = simulated.found()
     _, link = simulated.round("/groups/delta?$select=displayName,members")
-    people = [person for person in simulated.tenant.directory.truth.users if simulated.tenant.directory.truth.live(person)]
+    people = [
+        person for person in simulated.tenant.directory.truth.users if simulated.tenant.directory.truth.live(person)
+    ]
     for person in people[:30]:
         simulated.join(group, person)
     pages = simulated.pages(link)

@@ -80,7 +80,9 @@ def test_members_come_with_their_type_and_in_pages(simulate):
 
 def test_of_members_that_may_not_be_read_only_type_and_id_come(simulate):
     simulated = simulate(users=20, groups=13)
-    [devices] = [each for each in simulated.control("GET", "/directory")["groups"] if each["displayName"] == "Field Devices"]
+    [devices] = [
+        each for each in simulated.control("GET", "/directory")["groups"] if each["displayName"] == "Field Devices"
+    ]
     page = simulated.get(f"/groups/{devices['id']}/members")
     assert {each["@odata.type"] for each in page["value"]} == {"#microsoft.graph.device"}
     assert all(each["displayName"] is None for each in page["value"])

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,16 @@ class Vhost:
     def _get(self, kind: str, below: str = "") -> Any:
         path = "/".join(part for part in (kind, quote(self.name, safe=""), below) if part)
         return self.broker.management.call("GET", path)
+
+
+def is_on_disk(run_directory: Path, queue: str) -> bool:
+    """Whether a quorum queue would survive a SIGKILL of the private node.
+
+    RabbitMQ 3.10 writes the register of its quorum queues about a second after it confirmed the declaration. A node
+    that is killed before has the messages on disk, but begins the queue anew after the restart and never answers for it.
+    """
+    registers = run_directory.glob("rabbitmq/mnesia/*/quorum/*/names.dets")
+    return any(queue.encode() in register.read_bytes() for register in registers)
 
 
 @contextmanager
