@@ -18,13 +18,14 @@ from deploy.local import packages, rabbitmq
 from deploy.local.errors import LocalServiceError
 from deploy.local.management import Management
 from deploy.local.ports import Reservation
-from deploy.local.processes import AT_ONCE, Process
+from deploy.local.processes import AT_ONCE, Ending, Process
 from deploy.local.rabbitmq import Node
 from deploy.local.runs import Run, Say, end_leftovers, runs_there, say
 
 URL_VARIABLE = "ENTRA_SMS_AMQP_URL"
 MANAGEMENT_VARIABLE = "ENTRA_SMS_AMQP_MANAGEMENT_URL"
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+_WITH_ALL_DATA = Ending(grace_seconds=30)
 _START_SECONDS = 90.0
 _POLL_SECONDS = 0.05
 
@@ -91,7 +92,8 @@ def start(
     """The broker of a run, ready.
 
     Args:
-        run: Owns the node and stops it by SIGKILL: what was confirmed is on disk, and a polite stop takes 6 seconds.
+        run: Owns the node and stops it by SIGKILL, since a polite stop takes 6 seconds. What was confirmed is on disk;
+            only a queue that was declared within the last second may be found broken by a later start.
         fresh: Begin without the data of the run before.
         kept: Let the node outlive this process; a later start of the same purpose takes it over.
         environ: Where a broker that exists may be named, by ENTRA_SMS_AMQP_URL.
@@ -141,7 +143,8 @@ def _start(run: Run, node: Node, folder: Path, installation: packages.Installati
     epmd = run.start("epmd", epmd_command, env=env, cwd=folder, mark=mark, kept=kept, ending=AT_ONCE)
     _wait(epmd, lambda: _listens(node.epmd_port))
     command = rabbitmq.node_command(folder, installation)
-    server = run.start("rabbitmq", command, env=env, cwd=folder, kept=kept, ending=AT_ONCE)
+    ending = _WITH_ALL_DATA if kept else AT_ONCE
+    server = run.start("rabbitmq", command, env=env, cwd=folder, kept=kept, ending=ending)
     broker = Broker.of(node)
     _wait(server, lambda: broker.is_ready() and _listens(node.management_port))
     broker.management.call("GET", "whoami")

@@ -54,7 +54,8 @@ class Identity:
     def is_alive(self) -> bool:
         if _boot() != self.boot or _started_ticks(self.pid) != self.started_ticks:
             return False
-        return self.mark in _command_line(self.pid)
+        command = _command_line(self.pid)
+        return not command or self.mark in command  # there is none for the instant of an exec
 
     def end(self, ending: Ending) -> None:
         """End the process, and with SIGKILL what is left of its session once the grace is over."""
@@ -132,6 +133,10 @@ class Process:
 
     def kill(self) -> None:
         self._end(AT_ONCE)
+
+    def release(self) -> None:
+        """Let it outlive this process, which will not wait for it: `subprocess` would warn of that."""
+        self._popen.returncode = 0
 
     def wait(self, seconds: float | None = None) -> int:
         return self._popen.wait(seconds)

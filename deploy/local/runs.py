@@ -37,6 +37,7 @@ class Run:
         self.directory = directory
         self._lock = lock
         self._children: list[Process] = []
+        self._kept: list[Process] = []
 
     @classmethod
     def claim(cls, purpose: str, *, var: Path = VAR, several: bool = False) -> Self:
@@ -87,13 +88,14 @@ class Run:
             ending=ending,
             setpriv=setpriv,
         )
-        if not kept:
-            self._children.append(child)
+        (self._kept if kept else self._children).append(child)
         return child
 
     def close(self) -> None:
         while self._children:
             self._children.pop().stop()
+        while self._kept:
+            self._kept.pop().release()
         self._lock.close()
 
     def __enter__(self) -> Self:

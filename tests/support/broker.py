@@ -39,7 +39,8 @@ def is_on_disk(run_directory: Path, queue: str) -> bool:
     """Whether a quorum queue would survive a SIGKILL of the private node.
 
     RabbitMQ 3.10 writes the register of its quorum queues about a second after it confirmed the declaration. A node
-    that is killed before has the messages on disk, but begins the queue anew after the restart and never answers for it.
+    that is killed before has the messages on disk, but after its restart it begins the queue anew and never answers
+    for it.
     """
     registers = run_directory.glob("rabbitmq/mnesia/*/quorum/*/names.dets")
     return any(queue.encode() in register.read_bytes() for register in registers)
