@@ -6,12 +6,15 @@ import subprocess
 from deploy.local.paths import ROOT
 
 
+def output_of(make: list[str], **variables: str) -> list[str]:
+    """The lines of a make that knows nothing of the make that may have started these tests."""
+    env = {name: value for name, value in os.environ.items() if "MAKE" not in name} | variables
+    return subprocess.run(make, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def planned(*words: str, **variables: str) -> str:
     """What make would run, without running it."""
-    make = ["make", "--dry-run", "--no-print-directory", *words]
-    env = os.environ | variables
-    done = subprocess.run(make, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
-    return " ".join(done.stdout.splitlines()[-1].split())
+    return " ".join(output_of(["make", "--dry-run", *words], **variables)[-1].split())
 
 
 def test_variables_become_options() -> None:
@@ -30,5 +33,4 @@ def test_variables_of_the_shell_are_no_options() -> None:
 def test_help_has_a_line_for_every_verb() -> None:
     makefile = (ROOT / "Makefile").read_text()
     verbs = makefile.partition(".PHONY:")[2].splitlines()[0].split()
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert [line.split()[1] for line in listed.splitlines()] == verbs
+    assert [line.split()[1] for line in output_of(["make"])] == verbs
