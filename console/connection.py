@@ -59,7 +59,9 @@ class Installation:
             ) from None
         except DatabaseUnavailableError as error:
             place = addresses.without_password(self.settings.database_url.get_secret_value())
-            raise DatabaseUnavailableError(f"{error} The database is {place} (ENTRA_SMS_DATABASE_URL).") from None
+            raise DatabaseUnavailableError(
+                f"{str(error).rstrip('.')}. The database is {place} (ENTRA_SMS_DATABASE_URL)."
+            ) from None
         return database
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
+from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Connection
 
@@ -126,18 +127,18 @@ def _one_person(connection: Connection, tenant: Tenant, wanted: str) -> Person:
             f"Nobody in the address book of {output.shown(tenant.name)} is {output.shown(wanted)!r}. "
             "Look for a part of the name or the number: entra-sms contacts list --search TEXT"
         )
-    _print(found[:CANDIDATES], with_ids=True)
+    _print(found[:CANDIDATES], with_ids=True, console=output.stderr())
     many = str(len(found)) if len(found) <= CANDIDATES else f"More than {CANDIDATES}"
     raise ConsoleError(f"{many} people are meant by {output.shown(wanted)!r}. Give one of the ids.")
 
 
-def _print(shown: Sequence[Person], *, with_ids: bool = False) -> None:
+def _print(shown: Sequence[Person], *, with_ids: bool = False, console: Console | None = None) -> None:
     rows: list[list[str | Text | None]] = []
     for person in shown:
         row = [person.display_name, phone_cell(person), person.mail or person.user_principal_name, _note(person)]
         rows.append([person.object_id, *row] if with_ids else row)
     headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
-    output.table(["OBJECT ID", *headings] if with_ids else headings, rows)
+    output.table(["OBJECT ID", *headings] if with_ids else headings, rows, console=console)
 
 
 def _note(person: Person) -> Text:

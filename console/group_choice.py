@@ -28,7 +28,9 @@ def one_group(connection: Connection, tenant: Tenant, wanted: str) -> Team:
             "Look for a part of the name: entra-sms groups list --search TEXT"
         )
     output.table(
-        ("OBJECT ID", "NAME", "MAIL"), [(team.object_id, team.display_name, team.mail) for team in found[:CANDIDATES]]
+        ("OBJECT ID", "NAME", "MAIL"),
+        [(team.object_id, team.display_name, team.mail) for team in found[:CANDIDATES]],
+        console=output.stderr(),
     )
     many = str(len(found)) if len(found) <= CANDIDATES else f"More than {CANDIDATES}"
     raise ConsoleError(f"{many} groups are meant by {output.shown(wanted)!r}. Give one of the ids.")

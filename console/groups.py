@@ -9,6 +9,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from common.db.tenants import Tenant
+from common.db.visible import GROUP, USER
 from console import exporting, output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
@@ -20,7 +21,6 @@ from console.reads import members, people, teams
 from console.reads.export import ExportedGroup, every_group
 from console.reads.people import Filter
 from console.reads.teams import Team
-from console.reads.visible import GROUP, USER
 
 KINDS = {
     "microsoft365": "Microsoft 365",

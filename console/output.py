@@ -69,8 +69,14 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print an aligned table; on a terminal too wide cells are cut with an ellipsis."""
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    console: Console | None = None,
+) -> None:
+    """Print an aligned table, on stdout unless told otherwise; what a terminal has no room for is cut."""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         grid.add_column(
@@ -78,7 +84,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: S
         )
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
-    _print_without_trailing_spaces(grid)
+    _print_without_trailing_spaces(grid, console or stdout())
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
@@ -88,7 +94,7 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs:
         grid.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(shown(value)))
-    _print_without_trailing_spaces(grid)
+    _print_without_trailing_spaces(grid, stdout())
 
 
 def make_stdout_utf8() -> TextIO:
@@ -114,11 +120,10 @@ def _print(console: Console, text: str | Text) -> None:
     console.print(text if isinstance(text, Text) else Text(text), soft_wrap=not console.is_terminal)
 
 
-def _print_without_trailing_spaces(grid: Table) -> None:
-    console = stdout()
+def _print_without_trailing_spaces(grid: Table, console: Console) -> None:
     with console.capture() as captured:
         console.print(grid)
-    sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+    console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
 def _can_show(letter: str) -> bool:

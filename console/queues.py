@@ -14,6 +14,8 @@ from common.config import Settings
 from common.errors import BrokerUnavailableError
 
 NOT_FOUND = 404
+DELAYED = tuple(topology.delayed_queue(step) for step in topology.DELAYS_SECONDS)
+QUEUES = (topology.REQUESTS, topology.COMMANDS, topology.LIFECYCLE, topology.DEAD_LETTERS, *DELAYED)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,35 @@ class Depth:
     messages: int
     consumers: int
     exists: bool = True
+
+
+@dataclass(frozen=True)
+class Broker:
+    """RabbitMQ as seen from here."""
+
+    trouble: str | None
+    depths: Sequence[Depth] = ()
+
+    @property
+    def workers(self) -> int:
+        return max((depth.consumers for depth in self.depths if depth.name == topology.REQUESTS), default=0)
+
+    @property
+    def troubles(self) -> list[str]:
+        if self.trouble is not None:
+            return [self.trouble]
+        return [] if self.workers else ["No worker listens on the queue. Start one with: python -m worker"]
+
+    def messages(self, *names: str) -> int:
+        return sum(depth.messages for depth in self.depths if depth.name in names)
+
+
+def view(settings: Settings, place: str) -> Broker:
+    """Return RabbitMQ as seen from here, reachable or not; `place` says where it was looked for."""
+    try:
+        return Broker(None, look(settings, QUEUES))
+    except BrokerUnavailableError as error:
+        return Broker(f"{error} {place}")
 
 
 def look(settings: Settings, names: Sequence[str]) -> list[Depth]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from common.db.tables import contacts, groups, memberships, subscriptions
 from common.db.visible import is_visible
+from common.messages import Stream
 from common.phones import PhoneState
 from console.output import plural
 
@@ -22,6 +23,13 @@ class Size:
     invalid_number: int
     groups: int
     memberships: int
+
+    @property
+    def reachable(self) -> int:
+        return self.people - self.without_number - self.invalid_number
+
+    def of(self, stream: Stream) -> int:
+        return self.people if stream is Stream.USERS else self.groups
 
     def in_words(self) -> str:
         return (
