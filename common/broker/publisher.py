@@ -236,11 +236,10 @@ class Publisher:
             connection.ioloop.stop()
 
     def _close_connection(self) -> None:
+        """Say goodbye, or give up connecting; either way `_on_lost` follows and ends the loop."""
         connection = self._connection
-        if connection is not None and connection.is_open:
+        if connection is not None and not connection.is_closing and not connection.is_closed:
             connection.close()
-        elif connection is not None:
-            connection.ioloop.stop()
 
 
 def _succeed(confirmed: Future[None]) -> None:
