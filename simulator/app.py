@@ -30,17 +30,17 @@ def create_app(world: World) -> Flask:
     app = Flask("simulator", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.url_map.strict_slashes = False
-    gate = Gate(world.tenants, world.access_tokens, world.stopping)
+    gate = Gate(world)
     # Delta comes before the object reads, whose ids would match it otherwise.
     for blueprint in (
         delta.routes(gate),
         Objects(gate).routes(),
-        Subscriptions(gate, world.handshakes, world.lifecycle).routes(),
+        Subscriptions(gate, world).routes(),
         batch.routes(gate),
     ):
         app.register_blueprint(blueprint, url_prefix=_GRAPH)
     app.register_blueprint(Control(world).routes(), url_prefix="/control")
-    app.register_blueprint(Login(world.tenants, world.access_tokens).routes())
+    app.register_blueprint(Login(world).routes())
     app.register_error_handler(GraphError, _graph_error)
     app.register_error_handler(HTTPException, _http_error)
     app.before_request(_begin)

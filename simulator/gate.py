@@ -5,8 +5,6 @@ Source: "Microsoft Graph error responses", "Microsoft Graph throttling guidance"
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +12,9 @@ from urllib.parse import urlsplit
 from flask import g, request
 
 from simulator import query, throttling
-from simulator.access_tokens import AccessTokens
 from simulator.graph_errors import GraphError, denied, unauthenticated
 from simulator.tenant import Tenant
+from simulator.world import World
 
 GRAPH_AUDIENCES = ("https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000")
 _SERVER_ERRORS = {
@@ -50,12 +48,10 @@ class Caller:
 
 
 class Gate:
-    """Admits requests; `stopping` ends slow answers early when the server shuts down."""
+    """Admits requests to the tenants of a world."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], tokens: AccessTokens, stopping: threading.Event) -> None:
-        self._tenants = tenants
-        self._tokens = tokens
-        self._stopping = stopping
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def admit(self, *any_of: str, base_cost: int = 1) -> Caller:
         """Return the caller if its token carries one of the permissions (any token when none is named).
@@ -75,8 +71,8 @@ class Gate:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not text.strip():
             raise unauthenticated("Access token is empty.")
-        claims = self._tokens.verify(text.strip())
-        tenant = self._tenants.get(claims["tid"]) if claims else None
+        claims = self._world.access_tokens.verify(text.strip())
+        tenant = self._world.tenants.get(claims["tid"]) if claims else None
         if claims is None or tenant is None:
             raise unauthenticated("Access token validation failure. Invalid signature.")
         g.tenant = tenant
@@ -103,7 +99,7 @@ class Gate:
     def _strike(self, caller: Caller) -> None:
         faults = caller.tenant.faults
         if faults.fires("slow_response"):
-            self._stopping.wait(faults.seconds("slow_response_seconds"))
+            self._world.stopping.wait(faults.seconds("slow_response_seconds"))
         if faults.takes("server_error_next") or faults.fires("server_error"):
             raise server_error(faults.value("server_error_status"), faults.pick(sorted(_SERVER_ERRORS)))
 

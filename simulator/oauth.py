@@ -9,18 +9,17 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, request
 
 from simulator import client_assertion, throttling
-from simulator.access_tokens import AccessTokens
 from simulator.answers import plain_json
 from simulator.application import Application
 from simulator.gate import is_graph_audience
 from simulator.tenant import Tenant
+from simulator.world import World
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # Resources whose tokens a tenant would issue, and Graph would refuse.
@@ -42,9 +41,8 @@ class LoginError(Exception):
 class Login:
     """Answers for all tenants of the simulator."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], tokens: AccessTokens) -> None:
-        self._tenants = tenants
-        self._tokens = tokens
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def routes(self) -> Blueprint:
         blueprint = Blueprint("login", __name__)
@@ -83,7 +81,7 @@ class Login:
         self._authenticate(found, tenant)
         audience = self._audience(request.form.get("scope", ""))
         lifetime = faults.seconds("access_token_lifetime_seconds")
-        issued = self._tokens.issue(found.id, found.application, audience, found.clock.now(), lifetime)
+        issued = self._world.access_tokens.issue(found.id, found.application, audience, found.clock.now(), lifetime)
         body = {"token_type": "Bearer", "expires_in": int(lifetime), "ext_expires_in": int(lifetime)}
         return plain_json(body | {"access_token": issued}, headers={"Cache-Control": "no-store, no-cache"})
 
@@ -92,7 +90,7 @@ class Login:
             message = f"Specified tenant identifier '{name}' is neither a valid DNS name, nor a valid external domain."
             raise LoginError(400, "invalid_request", 900023, message)
         wanted = name.lower()
-        for tenant in self._tenants.values():
+        for tenant in self._world.tenants.values():
             if wanted in (tenant.id, tenant.domain):
                 g.tenant = tenant
                 return tenant

@@ -15,10 +15,10 @@ from simulator import subscription_rules as rules
 from simulator.answers import json_answer
 from simulator.gate import Caller, Gate
 from simulator.graph_errors import GraphError, extension_error, subscription_not_found
-from simulator.handshake import Handshakes
-from simulator.lifecycle import EXCLUSIVE_SECONDS, Lifecycle
+from simulator.lifecycle import EXCLUSIVE_SECONDS
 from simulator.subscription_book import Subscription
 from simulator.subscription_rules import READERS
+from simulator.world import World
 
 MOST_PER_APPLICATION = 100
 _ANY_READER = tuple({role for roles in READERS.values() for role in roles})
@@ -27,10 +27,9 @@ _ANY_READER = tuple({role for roles in READERS.values() for role in roles})
 class Subscriptions:
     """The routes under `/v1.0/subscriptions`."""
 
-    def __init__(self, gate: Gate, handshakes: Handshakes, lifecycle: Lifecycle) -> None:
+    def __init__(self, gate: Gate, world: World) -> None:
         self._gate = gate
-        self._handshakes = handshakes
-        self._lifecycle = lifecycle
+        self._world = world
 
     def routes(self) -> Blueprint:
         blueprint = Blueprint("subscriptions", __name__)
@@ -72,7 +71,7 @@ class Subscriptions:
             expires_at=rules.expiry(fields["expirationDateTime"], clock, "Create"),
             authorized_until=0.0,
         )
-        self._lifecycle.authorize(tenant, subscription)
+        self._world.lifecycle.authorize(tenant, subscription)
         self._refuse_twin(tenant.subscriptions.add(subscription))
         return _entity(caller, subscription, 201, reveal=True)
 
@@ -113,7 +112,7 @@ class Subscriptions:
         subscription.expires_at = expires_at
         subscription.patched_at = clock.now()
         self._note_haste(caller, subscription)
-        self._lifecycle.authorize(caller.tenant, subscription)
+        self._world.lifecycle.authorize(caller.tenant, subscription)
         return _entity(caller, subscription, 200)
 
     def reauthorize(self, subscription_id: str) -> Response:
@@ -122,7 +121,7 @@ class Subscriptions:
         self._require(caller, subscription.object_type, "Update")
         subscription.reauthorized_at = caller.tenant.clock.now()
         self._note_haste(caller, subscription)
-        self._lifecycle.authorize(caller.tenant, subscription)
+        self._world.lifecycle.authorize(caller.tenant, subscription)
         return Response(status=204)
 
     def delete(self, subscription_id: str) -> Response:
@@ -162,7 +161,7 @@ class Subscriptions:
     def _validate(self, caller: Caller, url: str) -> None:
         timeout = caller.tenant.faults.seconds("handshake_timeout_seconds")
         try:
-            self._handshakes.validate(url, timeout)
+            self._world.handshakes.validate(url, timeout)
         except GraphError:
             caller.tenant.statistics.handshake("failed")
             raise

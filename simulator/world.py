@@ -43,9 +43,7 @@ class Plan:
 class World:
     """All tenants and the machinery they share; `trust_file` holds the CAs of acceptable notification endpoints."""
 
-    def __init__(
-        self, plan: Plan, clock: Clock, trust_file: Path, access_tokens: AccessTokens | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, clock: Clock, trust_file: Path, access_tokens: AccessTokens | None = None) -> None:
         self.plan = plan
         self.clock = clock
         self.stopping = threading.Event()

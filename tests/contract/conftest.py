@@ -155,7 +155,7 @@ class Simulated:
     def request(self, method: str, url: str, **arguments: Any) -> requests.Response:
         """Send a request exactly as spelled, to a path or to a link that the simulator gave."""
         full = url if url.startswith("https://") else self.origin + url
-        return self.session.request(method, full, verify=str(self.ca_file), timeout=30, **arguments)
+        return self.session.request(method, full, **{"verify": str(self.ca_file), "timeout": 30} | arguments)
 
     def control(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
         answer = self.request(method, f"/control/tenants/default{path}", json=body)
@@ -271,6 +271,9 @@ class Simulated:
         return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="milliseconds")
 
 
+Simulate = Callable[..., Simulated]
+
+
 class _CurrentWorld:
     """Stands for the world of the running test, so that one application can serve them all."""
 
@@ -318,7 +321,7 @@ def simulate(
     _session: requests.Session,
     _access_tokens: AccessTokens,
     authority: Authority,
-) -> Iterator[Callable[..., Simulated]]:
+) -> Iterator[Simulate]:
     """Start a simulator of a given size: `simulate(users=5, groups=0, knobs={...})`."""
     worlds: list[World] = []
 
@@ -336,7 +339,7 @@ def simulate(
 
 
 @pytest.fixture
-def simulated(simulate: Callable[..., Simulated]) -> Simulated:
+def simulated(simulate: Simulate) -> Simulated:
     """A simulator with five users and no groups."""
     return simulate()
 

@@ -8,8 +8,10 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -22,21 +24,24 @@ from simulator.cli import main
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments):
+def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "simulator", *arguments]
 
 
+Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, Any]]]
+
+
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
 @pytest.fixture
-def started(directory):
+def started(directory: Path) -> Iterator[Start]:
     """Start a simulator process and return it with its announcement."""
-    running = []
+    running: list[subprocess.Popen[bytes]] = []
 
-    def start(*arguments):
+    def start(*arguments: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
         log = (directory.parent / "log").open("wb")
         arguments = ("--port", "0", "--state-directory", str(directory), *arguments)
         process = subprocess.Popen(command(*arguments), cwd=REPOSITORY, stderr=log)
@@ -57,7 +62,7 @@ def started(directory):
         process.wait()
 
 
-def ask(announcement, path):
+def ask(announcement: dict[str, Any], path: str) -> Any:
     with requests.Session() as session:
         session.trust_env = False
         answer = session.get(announcement["url"] + path, verify=announcement["ca_file"], timeout=10)
@@ -65,7 +70,7 @@ def ask(announcement, path):
         return answer.json()
 
 
-def test_it_announces_itself_when_it_is_ready_and_stops_on_a_signal(started, directory):
+def test_it_announces_itself_when_it_is_ready_and_stops_on_a_signal(started: Start, directory: Path) -> None:
     process, announcement = started("--users", "30", "--groups", "5", "--tenants", "2", "--lively", "5")
     assert ask(announcement, "/control/health") == {"status": "ok", "tenants": 2}
     assert set(announcement["tenants"][0]) == {"tenant_id", "domain", "client_id", "client_secret"}
@@ -79,7 +84,7 @@ def test_it_announces_itself_when_it_is_ready_and_stops_on_a_signal(started, dir
     assert announcement["tenants"][0]["client_secret"] not in log
 
 
-def test_a_restart_keeps_the_authority_the_ids_and_the_secrets(started, directory):
+def test_a_restart_keeps_the_authority_the_ids_and_the_secrets(started: Start, directory: Path) -> None:
     first, before = started("--users", "10", "--groups", "0", "--seed", "9")
     authority = (directory / "ca.pem").read_bytes()
     first.send_signal(signal.SIGINT)
@@ -89,7 +94,7 @@ def test_a_restart_keeps_the_authority_the_ids_and_the_secrets(started, director
     assert after["tenants"] == before["tenants"]
 
 
-def test_knobs_can_be_set_on_the_command_line(started):
+def test_knobs_can_be_set_on_the_command_line(started: Start) -> None:
     _, announcement = started("--users", "1", "--groups", "0", "--knob", "throttle=0.5", "--knob", "retry_after=date")
     settings = ask(announcement, "/control/tenants/default/faults")["settings"]
     assert (settings["throttle"], settings["retry_after"]) == (0.5, "date")
@@ -106,20 +111,20 @@ def test_knobs_can_be_set_on_the_command_line(started):
         (["certificate", "--name", "../ca"], "--name"),
     ],
 )
-def test_bad_arguments_are_refused_with_a_sentence(directory, arguments, complaint):
+def test_bad_arguments_are_refused_with_a_sentence(directory: Path, arguments: list[str], complaint: str) -> None:
     done = CliRunner().invoke(main, ["--state-directory", str(directory), *arguments])
     assert done.exit_code != 0
     assert complaint in done.stderr
     assert not isinstance(done.exception, ValueError)
 
 
-def test_the_help_teaches_how_to_begin():
+def test_the_help_teaches_how_to_begin() -> None:
     done = CliRunner().invoke(main, ["--help"])
     for word in ("simulator.json", "--lively", "random-changes", "certificate", "--seed"):
         assert word in done.stdout
 
 
-def test_a_certificate_can_be_issued_for_another_process(directory):
+def test_a_certificate_can_be_issued_for_another_process(directory: Path) -> None:
     arguments = ("certificate", "--state-directory", str(directory), "--name", "webhook", "--host", "hook.example")
     done = subprocess.run(command(*arguments), cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(directory / "webhook.pem"), str(directory / "webhook.key")]
@@ -131,13 +136,13 @@ def test_a_certificate_can_be_issued_for_another_process(directory):
     assert set(names.get_values_for_type(x509.DNSName)) == {"hook.example", "localhost"}
 
 
-def test_processes_that_start_together_agree_on_one_authority(directory):
+def test_processes_that_start_together_agree_on_one_authority(directory: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: ensure_authority(directory).certificate.serial_number, range(8)))
     assert len(set(found)) == 1
 
 
-def test_an_expired_or_broken_authority_is_replaced(directory):
+def test_an_expired_or_broken_authority_is_replaced(directory: Path) -> None:
     first = ensure_authority(directory).certificate
     assert ensure_authority(directory).certificate == first
     (directory / "ca.key").write_text("broken")

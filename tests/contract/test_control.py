@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simulator.app import create_app
 
-def changes(simulated, after=0):
+if TYPE_CHECKING:
+    from tests.contract.conftest import Endpoint, Simulate, Simulated
+
+
+def changes(simulated: Simulated, after: int = 0) -> list[dict[str, Any]]:
     return simulated.control("GET", f"/changes?after={after}")["changes"]
 
 
-def test_health_and_tenants_need_no_login(simulate):
+def test_every_route_is_in_the_documentation(simulated: Simulated) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    documented = {
+        (method, path)
+        for methods, path in re.findall(r"^\| `([A-Z ]+) (/control\S*)` \|", text, flags=re.MULTILINE)
+        for method in methods.split()
+    }
+    existing = set()
+    for rule in create_app(simulated.world).url_map.iter_rules():
+        path = re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", rule.rule).replace("{tenant_name}", "{tenant}")
+        if path.startswith("/control"):
+            existing |= {(method, path) for method in rule.methods - {"HEAD", "OPTIONS"}}
+    assert documented == existing
+
+
+def test_health_and_tenants_need_no_login(simulate: Simulate) -> None:
     simulated = simulate(tenants=2, users=3, groups=2)
     assert simulated.request("GET", "/control/health").json() == {"status": "ok", "tenants": 2}
     cards = simulated.request("GET", "/control/tenants").json()["tenants"]
@@ -20,7 +43,7 @@ def test_health_and_tenants_need_no_login(simulate):
     assert {"domain", "client_id", "client_secret", "users", "groups"} <= set(cards[0])
 
 
-def test_a_tenant_is_named_by_id_domain_or_default(simulate):
+def test_a_tenant_is_named_by_id_domain_or_default(simulate: Simulate) -> None:
     simulated = simulate(tenants=2)
     second = list(simulated.world.tenants.values())[1]
     for name in (second.id, second.domain):
@@ -30,7 +53,7 @@ def test_a_tenant_is_named_by_id_domain_or_default(simulate):
     assert (answer.status_code, answer.json()) == (404, {"error": "There is no tenant 'nobody'."})
 
 
-def test_a_write_in_one_tenant_does_not_show_in_another(simulate):
+def test_a_write_in_one_tenant_does_not_show_in_another(simulate: Simulate) -> None:
     simulated = simulate(tenants=2)
     simulated.hire("Only Here")
     second = list(simulated.world.tenants.values())[1]
@@ -38,7 +61,7 @@ def test_a_write_in_one_tenant_does_not_show_in_another(simulate):
     assert "Only Here" not in {user["displayName"] for user in directory["users"]}
 
 
-def test_the_directory_shows_live_objects_with_everything_that_was_set(simulated):
+def test_the_directory_shows_live_objects_with_everything_that_was_set(simulated: Simulated) -> None:
     person = simulated.hire(department="Sales", aboutMe="likes chess")
     gone, group = simulated.hire("Gone"), simulated.found()
     for member in (person, gone):
@@ -54,7 +77,7 @@ def test_the_directory_shows_live_objects_with_everything_that_was_set(simulated
     assert shown["displayName"] == "Test Group"
 
 
-def test_every_write_is_told_as_one_change(simulated):
+def test_every_write_is_told_as_one_change(simulated: Simulated) -> None:
     began = time.time()
     person, group = simulated.hire("Anna Nowak"), simulated.found("Sales")
     path = f"/users/{person}"
@@ -99,14 +122,14 @@ def test_every_write_is_told_as_one_change(simulated):
     assert [change["seq"] for change in changes(simulated, after=14)] == [15, 16]
 
 
-def test_a_write_without_a_difference_is_no_change(simulated):
+def test_a_write_without_a_difference_is_no_change(simulated: Simulated) -> None:
     person = simulated.hire(jobTitle="Engineer")
     before = simulated.control("GET", "/changes")["head"]
     simulated.control("PATCH", f"/users/{person}", {"jobTitle": "Engineer"})
     assert simulated.control("GET", "/changes")["head"] == before
 
 
-def test_null_clears_a_property(simulated):
+def test_null_clears_a_property(simulated: Simulated) -> None:
     person = simulated.hire(jobTitle="Engineer")
     assert simulated.control("PATCH", f"/users/{person}", {"jobTitle": None})["jobTitle"] is None
 
@@ -148,7 +171,9 @@ def test_null_clears_a_property(simulated):
         ("PUT", "/credentials", {"expired": "yes"}, 400),
     ],
 )
-def test_bad_input_is_refused_with_a_sentence_and_changes_nothing(simulated, method, path, body, status):
+def test_bad_input_is_refused_with_a_sentence_and_changes_nothing(
+    simulated: Simulated, method: str, path: str, body: Any, status: int
+) -> None:
     names = {
         "user": simulated.hire(),
         "group": simulated.found(),
@@ -164,20 +189,20 @@ def test_bad_input_is_refused_with_a_sentence_and_changes_nothing(simulated, met
     assert simulated.control("GET", "/changes")["head"] == before
 
 
-def test_joining_twice_is_a_conflict(simulated):
+def test_joining_twice_is_a_conflict(simulated: Simulated) -> None:
     group, person = simulated.found(), simulated.hire()
     simulated.join(group, person)
     simulated.control("POST", f"/groups/{group}/members", {"id": person}, expect=409)
 
 
-def test_a_name_in_the_recycle_bin_is_free_and_blocks_the_return(simulated):
+def test_a_name_in_the_recycle_bin_is_free_and_blocks_the_return(simulated: Simulated) -> None:
     person = simulated.hire("Anna Nowak")
     simulated.control("DELETE", f"/users/{person}")
     simulated.hire("Anna Nowak")
     simulated.control("POST", f"/users/{person}/restore", expect=409)
 
 
-def test_the_clock_can_be_moved_and_sped_up(simulated):
+def test_the_clock_can_be_moved_and_sped_up(simulated: Simulated) -> None:
     before = simulated.control("GET", "/clock")
     after = simulated.control("POST", "/clock", {"advance_seconds": 86_400})
     assert after["now"] - before["now"] >= 86_400
@@ -189,7 +214,7 @@ def test_the_clock_can_be_moved_and_sped_up(simulated):
     assert simulated.clock.wall() - after["wall"] < 60
 
 
-def test_statistics_count_requests_by_route_and_status(simulated):
+def test_statistics_count_requests_by_route_and_status(simulated: Simulated) -> None:
     simulated.get("/users?$top=1")
     simulated.graph("GET", f"/users/{uuid.uuid4()}")
     report = simulated.control("GET", "/statistics")
@@ -199,7 +224,7 @@ def test_statistics_count_requests_by_route_and_status(simulated):
     assert report["resource_units"] == 2
 
 
-def test_notifications_are_counted_by_what_became_of_them(simulated, endpoint):
+def test_notifications_are_counted_by_what_became_of_them(simulated: Simulated, endpoint: Endpoint) -> None:
     simulated.subscribe(endpoint)
     simulated.hire()
     simulated.wait_for("notifications", "acknowledged", 1)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Endpoint, Simulated
 
 MONTH = 30 * 86_400
 
 
 @pytest.fixture
-def member(simulated):
+def member(simulated: Simulated) -> tuple[str, str]:
     """A person in a group, as (group id, user id)."""
     group, person = simulated.found(), simulated.hire()
     simulated.join(group, person)
     return group, person
 
 
-def members(simulated, group):
+def members(simulated: Simulated, group: str) -> list[str]:
     return [each["id"] for each in simulated.get(f"/groups/{group}/members")["value"]]
 
 
-def test_a_soft_deleted_user_is_removed_with_reason_changed(simulated):
+def test_a_soft_deleted_user_is_removed_with_reason_changed(simulated: Simulated) -> None:
     person = simulated.hire()
     _, link = simulated.round("/users/delta")
     simulated.control("DELETE", f"/users/{person}")
     assert simulated.round(link)[0] == [{"id": person, "@removed": {"reason": "changed"}}]
 
 
-def test_a_purged_user_is_removed_with_reason_deleted(simulated):
+def test_a_purged_user_is_removed_with_reason_deleted(simulated: Simulated) -> None:
     person = simulated.hire()
     _, link = simulated.round("/users/delta")
     simulated.control("DELETE", f"/users/{person}")
@@ -35,7 +40,7 @@ def test_a_purged_user_is_removed_with_reason_deleted(simulated):
     assert simulated.round(link)[0] == [{"id": person, "@removed": {"reason": "deleted"}}]
 
 
-def test_a_restored_user_appears_as_new(simulated):
+def test_a_restored_user_appears_as_new(simulated: Simulated) -> None:
     person = simulated.hire(mobilePhone="+48501000000")
     simulated.control("DELETE", f"/users/{person}")
     _, link = simulated.round("/users/delta?$select=displayName,mobilePhone,userPrincipalName")
@@ -51,7 +56,7 @@ def test_a_restored_user_appears_as_new(simulated):
     ]
 
 
-def test_someone_who_came_and_went_between_two_rounds_shows_as_removed_only(simulated):
+def test_someone_who_came_and_went_between_two_rounds_shows_as_removed_only(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta")
     person = simulated.hire()
     simulated.control("POST", f"/users/{person}/purge")
@@ -59,7 +64,7 @@ def test_someone_who_came_and_went_between_two_rounds_shows_as_removed_only(simu
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_an_initial_round_may_list_the_recycle_bin(simulated, shown):
+def test_an_initial_round_may_list_the_recycle_bin(simulated: Simulated, shown: bool) -> None:
     person = simulated.hire()
     simulated.control("DELETE", f"/users/{person}")
     simulated.turn(initial_round_shows_removed=shown)
@@ -67,7 +72,7 @@ def test_an_initial_round_may_list_the_recycle_bin(simulated, shown):
     assert ({"id": person, "@removed": {"reason": "changed"}} in items) == shown
 
 
-def test_reads_do_not_find_a_deleted_user_but_the_recycle_bin_does(simulated):
+def test_reads_do_not_find_a_deleted_user_but_the_recycle_bin_does(simulated: Simulated) -> None:
     person = simulated.hire()
     simulated.control("DELETE", f"/users/{person}")
     assert simulated.error("GET", f"/users/{person}")[:2] == (404, "Request_ResourceNotFound")
@@ -79,7 +84,9 @@ def test_reads_do_not_find_a_deleted_user_but_the_recycle_bin_does(simulated):
 
 
 @pytest.mark.parametrize("how", ["soft", "hard"])
-def test_deleting_a_user_shows_nothing_in_the_groups_delta(simulated, member, how):
+def test_deleting_a_user_shows_nothing_in_the_groups_delta(
+    simulated: Simulated, member: tuple[str, str], how: str
+) -> None:
     group, person = member
     _, link = simulated.round("/groups/delta?$select=displayName,members")
     simulated.control("DELETE", f"/users/{person}")
@@ -89,7 +96,7 @@ def test_deleting_a_user_shows_nothing_in_the_groups_delta(simulated, member, ho
     assert members(simulated, group) == []
 
 
-def test_the_documented_removal_after_a_purge_can_be_switched_on(simulated, member):
+def test_the_documented_removal_after_a_purge_can_be_switched_on(simulated: Simulated, member: tuple[str, str]) -> None:
     group, person = member
     simulated.turn(purge_removes_memberships_in_delta=True)
     _, link = simulated.round("/groups/delta?$select=members")
@@ -102,7 +109,9 @@ def test_the_documented_removal_after_a_purge_can_be_switched_on(simulated, memb
     assert item["id"] == group
 
 
-def test_restoring_a_user_brings_the_memberships_back_without_a_word_in_the_groups_delta(simulated, member):
+def test_restoring_a_user_brings_the_memberships_back_without_a_word_in_the_groups_delta(
+    simulated: Simulated, member: tuple[str, str]
+) -> None:
     group, person = member
     simulated.control("DELETE", f"/users/{person}")
     _, link = simulated.round("/groups/delta")
@@ -112,7 +121,7 @@ def test_restoring_a_user_brings_the_memberships_back_without_a_word_in_the_grou
     assert [each["id"] for each in simulated.get(f"/users/{person}/memberOf")["value"]] == [group]
 
 
-def test_the_truth_does_not_list_members_in_the_recycle_bin(simulated, member):
+def test_the_truth_does_not_list_members_in_the_recycle_bin(simulated: Simulated, member: tuple[str, str]) -> None:
     group, person = member
     simulated.control("DELETE", f"/users/{person}")
     [shown] = [each for each in simulated.control("GET", "/directory")["groups"] if each["id"] == group]
@@ -128,7 +137,7 @@ def test_the_truth_does_not_list_members_in_the_recycle_bin(simulated, member):
     ],
     ids=["microsoft 365", "security", "distribution"],
 )
-def test_only_distribution_groups_have_no_recycle_bin(simulated, kind, reason):
+def test_only_distribution_groups_have_no_recycle_bin(simulated: Simulated, kind: dict[str, Any], reason: str) -> None:
     group = simulated.found(**kind)
     _, link = simulated.round("/groups/delta")
     simulated.control("DELETE", f"/groups/{group}")
@@ -137,7 +146,7 @@ def test_only_distribution_groups_have_no_recycle_bin(simulated, kind, reason):
     assert restored.status_code == (200 if reason == "changed" else 404)
 
 
-def test_in_older_days_security_groups_had_none_either(simulated):
+def test_in_older_days_security_groups_had_none_either(simulated: Simulated) -> None:
     simulated.turn(security_groups_have_recycle_bin=False)
     group = simulated.found()
     _, link = simulated.round("/groups/delta")
@@ -145,7 +154,9 @@ def test_in_older_days_security_groups_had_none_either(simulated):
     assert simulated.round(link)[0] == [{"id": group, "@removed": {"reason": "deleted"}}]
 
 
-def test_a_restored_group_returns_as_new_without_telling_its_members_again(simulated, member):
+def test_a_restored_group_returns_as_new_without_telling_its_members_again(
+    simulated: Simulated, member: tuple[str, str]
+) -> None:
     group, person = member
     simulated.control("DELETE", f"/groups/{group}")
     assert simulated.error("GET", f"/groups/{group}/members")[0] == 404
@@ -155,14 +166,14 @@ def test_a_restored_group_returns_as_new_without_telling_its_members_again(simul
     assert members(simulated, group) == [person]
 
 
-def test_deleting_a_group_tells_of_no_member(simulated, member):
+def test_deleting_a_group_tells_of_no_member(simulated: Simulated, member: tuple[str, str]) -> None:
     group, _ = member
     _, link = simulated.round("/groups/delta")
     simulated.control("DELETE", f"/groups/{group}")
     assert simulated.round(link)[0] == [{"id": group, "@removed": {"reason": "changed"}}]
 
 
-def test_after_thirty_days_the_recycle_bin_is_emptied(simulated, endpoint):
+def test_after_thirty_days_the_recycle_bin_is_emptied(simulated: Simulated, endpoint: Endpoint) -> None:
     person = simulated.hire()
     simulated.turn(authorization_lifetime_seconds=10 * MONTH, delta_token_lifetime_seconds=10 * MONTH)
     simulated.control("DELETE", f"/users/{person}")

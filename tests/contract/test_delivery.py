@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Endpoint, Reply, Simulate, Simulated
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3,7})?(Z|\+00:00)")
 
 
 @pytest.fixture
-def watched(simulated, endpoint):
+def watched(simulated: Simulated, endpoint: Endpoint) -> Simulated:
     """The simulator with users and groups subscribed at one endpoint, for the time of the whole test."""
     simulated.turn(authorization_lifetime_seconds=10_000_000)
     simulated.subscribe(endpoint, "users", expirationDateTime=simulated.in_days(20))
@@ -19,7 +23,7 @@ def watched(simulated, endpoint):
     return simulated
 
 
-def test_a_change_is_notified_with_capitalised_names_and_without_an_id(watched, endpoint):
+def test_a_change_is_notified_with_capitalised_names_and_without_an_id(watched: Simulated, endpoint: Endpoint) -> None:
     person = watched.hire()
     [item] = endpoint.wait_for_items(1)
     assert item["changeType"] == "updated"
@@ -34,7 +38,7 @@ def test_a_change_is_notified_with_capitalised_names_and_without_an_id(watched, 
     assert "lifecycleEvent" not in item
 
 
-def test_the_request_is_json_without_user_agent_or_authorization(watched, endpoint):
+def test_the_request_is_json_without_user_agent_or_authorization(watched: Simulated, endpoint: Endpoint) -> None:
     watched.hire()
     [got] = endpoint.wait_for_deliveries(1)
     assert got.headers["Content-Type"] == "application/json; charset=utf-8"
@@ -42,13 +46,15 @@ def test_the_request_is_json_without_user_agent_or_authorization(watched, endpoi
     assert "Authorization" not in got.headers
 
 
-def test_the_query_of_the_address_is_sent_on_every_delivery(simulated, endpoint):
+def test_the_query_of_the_address_is_sent_on_every_delivery(simulated: Simulated, endpoint: Endpoint) -> None:
     simulated.subscribe(endpoint, notificationUrl=f"{endpoint.url}?code=a%2Fb")
     simulated.hire()
     assert endpoint.wait_for_deliveries(1)[0].query == "code=a%2Fb"
 
 
-def test_creating_changing_deleting_and_restoring_are_all_updated_and_purging_is_deleted(watched, endpoint):
+def test_creating_changing_deleting_and_restoring_are_all_updated_and_purging_is_deleted(
+    watched: Simulated, endpoint: Endpoint
+) -> None:
     person = watched.hire()
     watched.control("PATCH", f"/users/{person}", {"mobilePhone": "+48501000000"})
     watched.control("DELETE", f"/users/{person}")
@@ -58,7 +64,9 @@ def test_creating_changing_deleting_and_restoring_are_all_updated_and_purging_is
     assert [item["changeType"] for item in items] == ["updated"] * 4 + ["deleted"]
 
 
-def test_membership_changes_are_group_updates_with_removed_as_a_plain_string(watched, endpoint):
+def test_membership_changes_are_group_updates_with_removed_as_a_plain_string(
+    watched: Simulated, endpoint: Endpoint
+) -> None:
     person, group = watched.hire(), watched.found()
     endpoint.wait_for_items(2)
     watched.join(group, person)
@@ -72,7 +80,7 @@ def test_membership_changes_are_group_updates_with_removed_as_a_plain_string(wat
     assert "eventTime" not in left["resourceData"]
 
 
-def test_deleting_a_member_does_not_notify_about_its_groups(watched, endpoint):
+def test_deleting_a_member_does_not_notify_about_its_groups(watched: Simulated, endpoint: Endpoint) -> None:
     person, group = watched.hire(), watched.found()
     watched.join(group, person)
     endpoint.wait_for_items(3)
@@ -82,7 +90,7 @@ def test_deleting_a_member_does_not_notify_about_its_groups(watched, endpoint):
     assert [item["resource"].split("/")[0] for item in items[3:]] == ["Users", "Users"]
 
 
-def test_properties_that_delta_does_not_track_are_notified_all_the_same(watched, endpoint):
+def test_properties_that_delta_does_not_track_are_notified_all_the_same(watched: Simulated, endpoint: Endpoint) -> None:
     person = watched.hire()
     endpoint.wait_for_items(1)
     _, link = watched.round("/users/delta")
@@ -91,7 +99,7 @@ def test_properties_that_delta_does_not_track_are_notified_all_the_same(watched,
     assert watched.round(link)[0] == []
 
 
-def test_expiry_times_come_in_several_forms(watched, endpoint):
+def test_expiry_times_come_in_several_forms(watched: Simulated, endpoint: Endpoint) -> None:
     for number in range(8):
         watched.hire(f"Person {number}")
     forms = [item["subscriptionExpirationDateTime"] for item in endpoint.wait_for_items(8)]
@@ -100,7 +108,7 @@ def test_expiry_times_come_in_several_forms(watched, endpoint):
     assert len({len(form) for form in forms}) > 2
 
 
-def test_one_body_holds_notifications_of_several_subscriptions(watched, endpoint):
+def test_one_body_holds_notifications_of_several_subscriptions(watched: Simulated, endpoint: Endpoint) -> None:
     watched.turn(notification_batch_window_seconds=3_600)
     watched.hire()
     watched.found()
@@ -112,7 +120,7 @@ def test_one_body_holds_notifications_of_several_subscriptions(watched, endpoint
     assert len({item["subscriptionId"] for item in delivery.items}) == 2
 
 
-def test_a_body_holds_no_more_than_the_batch_size(watched, endpoint):
+def test_a_body_holds_no_more_than_the_batch_size(watched: Simulated, endpoint: Endpoint) -> None:
     watched.turn(notification_batch_size=2, notification_batch_window_seconds=0.2)
     for number in range(5):
         watched.hire(f"Person {number}")
@@ -120,7 +128,7 @@ def test_a_body_holds_no_more_than_the_batch_size(watched, endpoint):
     assert all(len(delivery.items) <= 2 for delivery in endpoint.deliveries)
 
 
-def test_a_subscription_to_one_object_hears_of_that_object_only(simulated, endpoint):
+def test_a_subscription_to_one_object_hears_of_that_object_only(simulated: Simulated, endpoint: Endpoint) -> None:
     one, other = simulated.hire("One"), simulated.hire("Other")
     simulated.subscribe(endpoint, f"users/{one}")
     for person in (other, one):
@@ -129,7 +137,7 @@ def test_a_subscription_to_one_object_hears_of_that_object_only(simulated, endpo
     assert simulated.statistic("notifications", "created") == 1
 
 
-def test_change_types_that_were_not_subscribed_are_not_sent(simulated, endpoint):
+def test_change_types_that_were_not_subscribed_are_not_sent(simulated: Simulated, endpoint: Endpoint) -> None:
     simulated.subscribe(endpoint, changeType="deleted")
     person = simulated.hire()
     simulated.control("POST", f"/users/{person}/purge")
@@ -138,7 +146,7 @@ def test_change_types_that_were_not_subscribed_are_not_sent(simulated, endpoint)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_any_2xx_acknowledges(watched, endpoint, reply, status):
+def test_any_2xx_acknowledges(watched: Simulated, endpoint: Endpoint, reply: type[Reply], status: int) -> None:
     endpoint.on_delivery = lambda _: reply(status)
     watched.hire()
     watched.wait_for("notifications", "acknowledged", 1)
@@ -146,7 +154,9 @@ def test_any_2xx_acknowledges(watched, endpoint, reply, status):
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 500, 503])
-def test_everything_else_is_retried_with_growing_pauses(watched, endpoint, reply, status):
+def test_everything_else_is_retried_with_growing_pauses(
+    watched: Simulated, endpoint: Endpoint, reply: type[Reply], status: int
+) -> None:
     endpoint.on_delivery = lambda _: reply(status)
     watched.hire()
     pause = 10
@@ -163,7 +173,7 @@ def test_everything_else_is_retried_with_growing_pauses(watched, endpoint, reply
     assert len({delivery.body for delivery in endpoint.deliveries}) == 1
 
 
-def test_after_four_hours_a_notification_is_lost(watched, endpoint, reply):
+def test_after_four_hours_a_notification_is_lost(watched: Simulated, endpoint: Endpoint, reply: type[Reply]) -> None:
     endpoint.on_delivery = lambda _: reply(503)
     watched.turn(retry_first_delay_seconds=3_600, retry_longest_delay_seconds=3_600)
     watched.hire()
@@ -174,7 +184,9 @@ def test_after_four_hours_a_notification_is_lost(watched, endpoint, reply):
     assert len(endpoint.deliveries) in (4, 5)
 
 
-def test_an_answer_after_the_window_counts_as_a_failure(watched, endpoint, reply):
+def test_an_answer_after_the_window_counts_as_a_failure(
+    watched: Simulated, endpoint: Endpoint, reply: type[Reply]
+) -> None:
     release = threading.Event()
     endpoint.on_delivery = lambda _: reply(202, after=release)
     watched.turn(first_attempt_timeout_seconds=0.2)
@@ -186,7 +198,7 @@ def test_an_answer_after_the_window_counts_as_a_failure(watched, endpoint, reply
     assert len(endpoint.items) == 2
 
 
-def slow_down(watched, endpoint, reply, *, drop_after):
+def slow_down(watched: Simulated, endpoint: Endpoint, reply: type[Reply], *, drop_after: float) -> None:
     """Let four answers come too late for the first attempt; nothing is retried."""
     release = threading.Event()
     endpoint.on_delivery = lambda _: reply(202, after=release)
@@ -205,12 +217,14 @@ def slow_down(watched, endpoint, reply, *, drop_after):
     watched.turn(first_attempt_timeout_seconds=3, retry_timeout_seconds=10)
 
 
-def state_of_endpoint(watched):
+def state_of_endpoint(watched: Simulated) -> str:
     [state] = watched.control("GET", "/statistics")["endpoints"].values()
     return state
 
 
-def test_a_slow_endpoint_gets_its_notifications_ten_minutes_late(watched, endpoint, reply):
+def test_a_slow_endpoint_gets_its_notifications_ten_minutes_late(
+    watched: Simulated, endpoint: Endpoint, reply: type[Reply]
+) -> None:
     slow_down(watched, endpoint, reply, drop_after=60)
     assert state_of_endpoint(watched) == "slow"
     late = watched.hire("Late")
@@ -222,14 +236,18 @@ def test_a_slow_endpoint_gets_its_notifications_ten_minutes_late(watched, endpoi
     assert endpoint.items[-1]["resource"] == f"Users/{late}"
 
 
-def test_an_endpoint_that_keeps_failing_the_retry_window_has_notifications_dropped(watched, endpoint, reply):
+def test_an_endpoint_that_keeps_failing_the_retry_window_has_notifications_dropped(
+    watched: Simulated, endpoint: Endpoint, reply: type[Reply]
+) -> None:
     slow_down(watched, endpoint, reply, drop_after=0.09)
     assert state_of_endpoint(watched) == "drop"
     watched.hire("Dropped")
     watched.wait_for("notifications", "dropped_by_endpoint_state", 1)
 
 
-def test_a_recovered_endpoint_leaves_the_drop_state_by_probes(watched, endpoint, reply):
+def test_a_recovered_endpoint_leaves_the_drop_state_by_probes(
+    watched: Simulated, endpoint: Endpoint, reply: type[Reply]
+) -> None:
     slow_down(watched, endpoint, reply, drop_after=0.09)
     watched.advance(601)
     for number in range(3):
@@ -238,7 +256,7 @@ def test_a_recovered_endpoint_leaves_the_drop_state_by_probes(watched, endpoint,
     assert state_of_endpoint(watched) == "healthy"
 
 
-def test_what_a_deleted_subscription_had_waiting_is_not_sent(watched, endpoint):
+def test_what_a_deleted_subscription_had_waiting_is_not_sent(watched: Simulated, endpoint: Endpoint) -> None:
     watched.turn(notification_delay_seconds=60)
     watched.hire()
     for subscription in watched.get("/subscriptions")["value"]:
@@ -250,7 +268,9 @@ def test_what_a_deleted_subscription_had_waiting_is_not_sent(watched, endpoint):
     assert {item["clientState"] for item in endpoint.wait_for_items(1)} == {"new-secret"}
 
 
-def test_notifications_of_two_tenants_share_a_body_when_they_share_an_address(simulate, endpoint):
+def test_notifications_of_two_tenants_share_a_body_when_they_share_an_address(
+    simulate: Simulate, endpoint: Endpoint
+) -> None:
     simulated = simulate(tenants=2, notification_batch_window_seconds=3_600)
     for tenant in simulated.world.tenants.values():
         application = tenant.application

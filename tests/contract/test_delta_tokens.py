@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Simulate, Simulated
 
 WEEK = 7 * 86_400
 
 
-def test_every_round_ends_with_a_new_link_even_without_changes(simulated):
+def test_every_round_ends_with_a_new_link_even_without_changes(simulated: Simulated) -> None:
     _, first = simulated.round("/users/delta")
     items, second = simulated.round(first)
     assert items == []
@@ -17,20 +22,20 @@ def test_every_round_ends_with_a_new_link_even_without_changes(simulated):
         assert [item["id"] for item in simulated.round(link)[0]] == [person]
 
 
-def test_the_same_link_may_be_used_again(simulated):
+def test_the_same_link_may_be_used_again(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta?$select=displayName")
     simulated.hire()
     assert simulated.round(link)[0] == simulated.round(link)[0] != []
 
 
-def test_latest_gives_a_link_and_no_data(simulated):
+def test_latest_gives_a_link_and_no_data(simulated: Simulated) -> None:
     page = simulated.get("/users/delta?$deltatoken=latest&$select=displayName")
     assert page["value"] == []
     person = simulated.hire()
     assert simulated.round(page["@odata.deltaLink"])[0] == [{"id": person, "displayName": "Test Person"}]
 
 
-def test_the_select_list_is_baked_into_the_link(simulated):
+def test_the_select_list_is_baked_into_the_link(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta?$select=mobilePhone")
     person = simulated.hire(mobilePhone="+48501000000")
     items, link = simulated.round(link)
@@ -39,7 +44,7 @@ def test_the_select_list_is_baked_into_the_link(simulated):
     assert simulated.round(link)[0] == []
 
 
-def test_select_may_be_changed_with_a_delta_link_but_not_with_a_page_link(simulate):
+def test_select_may_be_changed_with_a_delta_link_but_not_with_a_page_link(simulate: Simulate) -> None:
     simulated = simulate(users=10, users_page_size=4)
     pages = simulated.pages("/users/delta?$select=mobilePhone")
     person = simulated.hire()
@@ -49,7 +54,7 @@ def test_select_may_be_changed_with_a_delta_link_but_not_with_a_page_link(simula
 
 
 @pytest.mark.parametrize("damage", ["tampered", "other stream", "other kind", "other tenant", "nonsense"])
-def test_a_token_that_was_never_issued_for_this_is_a_bad_request(simulate, damage):
+def test_a_token_that_was_never_issued_for_this_is_a_bad_request(simulate: Simulate, damage: str) -> None:
     simulated = simulate(users=10, users_page_size=4, tenants=2)
     pages = simulated.pages("/users/delta")
     link = pages[-1]["@odata.deltaLink"]
@@ -77,7 +82,9 @@ def test_a_token_that_was_never_issued_for_this_is_a_bad_request(simulate, damag
         ("unsupported_query", 400, "Request_UnsupportedQuery"),
     ],
 )
-def test_a_link_older_than_seven_days_is_refused_in_the_chosen_shape(simulated, shape, status, code):
+def test_a_link_older_than_seven_days_is_refused_in_the_chosen_shape(
+    simulated: Simulated, shape: str, status: int, code: str
+) -> None:
     _, link = simulated.round("/users/delta")
     simulated.turn(expired_token_shape=shape)
     simulated.advance(WEEK - 60)
@@ -89,7 +96,7 @@ def test_a_link_older_than_seven_days_is_refused_in_the_chosen_shape(simulated, 
     assert ("Location" in answer.headers) == (shape == "gone")
 
 
-def test_each_round_starts_a_new_period(simulated):
+def test_each_round_starts_a_new_period(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta")
     for _ in range(3):
         simulated.advance(WEEK - 60)
@@ -97,7 +104,7 @@ def test_each_round_starts_a_new_period(simulated):
         _, link = simulated.round(link)
 
 
-def test_the_location_of_a_410_starts_an_initial_round_without_the_select_list(simulated):
+def test_the_location_of_a_410_starts_an_initial_round_without_the_select_list(simulated: Simulated) -> None:
     person = simulated.hire(department="Sales")
     _, link = simulated.round("/users/delta?$select=department")
     simulated.turn(expired_token_shape="gone", expire_next_tokens=1)
@@ -108,7 +115,7 @@ def test_the_location_of_a_410_starts_an_initial_round_without_the_select_list(s
     assert "department" not in items[person]
 
 
-def test_a_page_link_dies_much_sooner_with_a_code_of_its_own(simulate):
+def test_a_page_link_dies_much_sooner_with_a_code_of_its_own(simulate: Simulate) -> None:
     simulated = simulate(users=10, users_page_size=4)
     page = simulated.get("/users/delta")
     simulated.advance(3_599 - 5)
@@ -118,7 +125,7 @@ def test_a_page_link_dies_much_sooner_with_a_code_of_its_own(simulate):
     assert simulated.error("GET", page["@odata.nextLink"])[:2] == (400, "Directory_ExpiredPageToken")
 
 
-def test_the_next_n_requests_with_a_token_can_be_told_that_it_expired(simulated):
+def test_the_next_n_requests_with_a_token_can_be_told_that_it_expired(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta")
     simulated.turn(expire_next_tokens=2)
     assert simulated.graph("GET", "/users/delta").status_code == 200
@@ -128,14 +135,14 @@ def test_the_next_n_requests_with_a_token_can_be_told_that_it_expired(simulated)
     assert simulated.fired("expire_next_tokens") == 2
 
 
-def test_a_reset_of_the_service_expires_all_links(simulated):
+def test_a_reset_of_the_service_expires_all_links(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta")
     simulated.control("DELETE", "/delta-tokens")
     assert simulated.error("GET", link)[:2] == (400, "Request_UnsupportedQuery")
     assert simulated.round("/users/delta")[0] != []
 
 
-def test_links_of_an_earlier_process_are_expired_and_not_malformed(simulate):
+def test_links_of_an_earlier_process_are_expired_and_not_malformed(simulate: Simulate) -> None:
     earlier = simulate(seed=5)
     _, link = earlier.round("/users/delta")
     later = simulate(seed=5)
@@ -143,7 +150,7 @@ def test_links_of_an_earlier_process_are_expired_and_not_malformed(simulate):
     assert later.error("GET", link)[:2] == (400, "Request_UnsupportedQuery")
 
 
-def test_other_errors_leave_the_token_alone(simulated):
+def test_other_errors_leave_the_token_alone(simulated: Simulated) -> None:
     _, link = simulated.round("/users/delta")
     simulated.turn(server_error_next=1, throttle_next=1)
     assert {simulated.graph("GET", link).status_code for _ in range(2)} & {429}

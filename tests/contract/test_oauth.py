@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import msal
 import pytest
 import requests
@@ -12,16 +14,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from simulator.certificates import _builder, _subject
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.contract.conftest import Endpoint, Simulate, Simulated
+
 
 @pytest.fixture
-def http_client(simulated):
+def http_client(simulated: Simulated) -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(simulated.ca_file)
         yield session
 
 
-def msal_application(simulated, http_client, credential):
+def msal_application(simulated: Simulated, http_client: requests.Session, credential: Any) -> Any:
     return msal.ConfidentialClientApplication(
         simulated.tenant.application.client_id,
         client_credential=credential,
@@ -31,7 +38,7 @@ def msal_application(simulated, http_client, credential):
     )
 
 
-def self_signed():
+def self_signed() -> tuple[x509.Certificate, str]:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     name = _subject("client")
     certificate = _builder(name, name, key.public_key(), 30).sign(key, hashes.SHA256())
@@ -43,7 +50,9 @@ def pem_of(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def test_msal_gets_a_token_with_a_secret_and_graph_accepts_it(simulated, http_client):
+def test_msal_gets_a_token_with_a_secret_and_graph_accepts_it(
+    simulated: Simulated, http_client: requests.Session
+) -> None:
     application = msal_application(simulated, http_client, simulated.tenant.application.client_secret)
     result = application.acquire_token_for_client([f"{simulated.origin}/.default"])
     assert result["token_source"] == "identity_provider"
@@ -51,7 +60,7 @@ def test_msal_gets_a_token_with_a_secret_and_graph_accepts_it(simulated, http_cl
     assert answer.status_code == 200
 
 
-def test_msal_hears_about_a_wrong_secret_by_its_code(simulated, http_client):
+def test_msal_hears_about_a_wrong_secret_by_its_code(simulated: Simulated, http_client: requests.Session) -> None:
     result = msal_application(simulated, http_client, "wrong").acquire_token_for_client(
         [f"{simulated.origin}/.default"]
     )
@@ -60,19 +69,23 @@ def test_msal_hears_about_a_wrong_secret_by_its_code(simulated, http_client):
 
 
 @pytest.mark.parametrize("with_thumbprint", [True, False], ids=["RS256 by thumbprint", "PS256 by certificate"])
-def test_msal_signs_in_with_a_registered_certificate(simulated, http_client, with_thumbprint):
+def test_msal_signs_in_with_a_registered_certificate(
+    simulated: Simulated, http_client: requests.Session, with_thumbprint: bool
+) -> None:
     certificate, private = self_signed()
     simulated.control("PUT", "/credentials", {"certificate_pem": pem_of(certificate)})
     credential = {"private_key": private, "public_certificate": pem_of(certificate)}
     if with_thumbprint:
-        credential = {"private_key": private, "thumbprint": certificate.fingerprint(hashes.SHA1()).hex()}
+        credential = {"private_key": private, "thumbprint": sha1_of(certificate)}
     result = msal_application(simulated, http_client, credential).acquire_token_for_client(
         [f"{simulated.origin}/.default"]
     )
     assert "access_token" in result, result
 
 
-def test_an_unregistered_certificate_is_refused_with_700027(simulated, http_client):
+def test_an_unregistered_certificate_is_refused_with_700027(
+    simulated: Simulated, http_client: requests.Session
+) -> None:
     certificate, private = self_signed()
     credential = {"private_key": private, "public_certificate": pem_of(certificate)}
     result = msal_application(simulated, http_client, credential).acquire_token_for_client(
@@ -81,24 +94,28 @@ def test_an_unregistered_certificate_is_refused_with_700027(simulated, http_clie
     assert (result["error"], result["error_codes"]) == ("invalid_client", [700027])
 
 
-def test_an_assertion_signed_by_another_key_is_refused(simulated, http_client):
+def test_an_assertion_signed_by_another_key_is_refused(simulated: Simulated, http_client: requests.Session) -> None:
     certificate, _ = self_signed()
     _, stranger = self_signed()
     simulated.control("PUT", "/credentials", {"certificate_pem": pem_of(certificate)})
-    credential = {"private_key": stranger, "thumbprint": certificate.fingerprint(hashes.SHA1()).hex()}
+    credential = {"private_key": stranger, "thumbprint": sha1_of(certificate)}
     result = msal_application(simulated, http_client, credential).acquire_token_for_client(
         [f"{simulated.origin}/.default"]
     )
     assert result["error_codes"] == [700027]
 
 
-def refusal(answer):
+def sha1_of(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - how Entra names certificates
+
+
+def refusal(answer: requests.Response) -> tuple[int, str, int]:
     body = answer.json()
     assert body["error_description"].startswith(f"AADSTS{body['error_codes'][0]}: ")
     return answer.status_code, body["error"], body["error_codes"][0]
 
 
-def test_an_expired_secret_is_another_error_than_a_wrong_one(simulated):
+def test_an_expired_secret_is_another_error_than_a_wrong_one(simulated: Simulated) -> None:
     simulated.control("PUT", "/credentials", {"expired": True})
     assert refusal(simulated.token()) == (401, "invalid_client", 7000222)
     assert refusal(simulated.token(client_secret="wrong")) == (401, "invalid_client", 7000215)
@@ -115,7 +132,9 @@ def test_an_expired_secret_is_another_error_than_a_wrong_one(simulated):
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_a_wrong_token_request_is_refused_with_its_code(simulated, changed, expected):
+def test_a_wrong_token_request_is_refused_with_its_code(
+    simulated: Simulated, changed: dict[str, Any], expected: tuple[int, str, int]
+) -> None:
     scope = changed.pop("scope", f"{simulated.origin}/.default")
     form = {"scope": scope, **changed}
     base = {
@@ -127,7 +146,7 @@ def test_a_wrong_token_request_is_refused_with_its_code(simulated, changed, expe
     assert refusal(answer) == expected
 
 
-def test_an_unknown_tenant_is_refused_differently_by_discovery_and_token(simulated):
+def test_an_unknown_tenant_is_refused_differently_by_discovery_and_token(simulated: Simulated) -> None:
     unknown = "/22222222-2222-4222-8222-222222222222"
     discovery = simulated.request("GET", f"{unknown}/v2.0/.well-known/openid-configuration")
     assert refusal(discovery) == (400, "invalid_tenant", 90002)
@@ -137,17 +156,17 @@ def test_an_unknown_tenant_is_refused_differently_by_discovery_and_token(simulat
     assert refusal(malformed) == (400, "invalid_request", 900023)
 
 
-def test_the_tenant_may_be_named_by_its_domain(simulated):
+def test_the_tenant_may_be_named_by_its_domain(simulated: Simulated) -> None:
     answer = simulated.request("GET", f"/{simulated.tenant.domain}/v2.0/.well-known/openid-configuration")
     assert answer.json()["token_endpoint"] == f"{simulated.origin}/{simulated.tenant.domain}/oauth2/v2.0/token"
 
 
-def test_the_lifetime_of_tokens_can_be_set(simulated):
+def test_the_lifetime_of_tokens_can_be_set(simulated: Simulated) -> None:
     simulated.turn(access_token_lifetime_seconds=299)
     assert simulated.token().json()["expires_in"] == 299
 
 
-def test_a_token_stops_working_when_its_time_is_over(simulated):
+def test_a_token_stops_working_when_its_time_is_over(simulated: Simulated) -> None:
     simulated.sign_in()
     simulated.get("/users")
     simulated.advance(3_600)
@@ -156,20 +175,20 @@ def test_a_token_stops_working_when_its_time_is_over(simulated):
     assert "expired" in message
 
 
-def test_requests_without_a_usable_token_are_answered_401(simulated):
+def test_requests_without_a_usable_token_are_answered_401(simulated: Simulated) -> None:
     for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer nonsense"}):
         answer = simulated.request("GET", "/v1.0/users", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "InvalidAuthenticationToken")
 
 
-def test_a_token_for_another_resource_does_not_open_graph(simulated):
+def test_a_token_for_another_resource_does_not_open_graph(simulated: Simulated) -> None:
     simulated.sign_in("https://vault.azure.net/.default")
     status, code, message = simulated.error("GET", "/users")
     assert (status, code) == (401, "InvalidAuthenticationToken")
     assert "audience" in message
 
 
-def test_revoked_permissions_show_in_new_tokens_only(simulated):
+def test_revoked_permissions_show_in_new_tokens_only(simulated: Simulated) -> None:
     simulated.sign_in()
     simulated.control("PUT", "/permissions", {"roles": ["Group.Read.All"]})
     simulated.get("/users")
@@ -178,14 +197,16 @@ def test_revoked_permissions_show_in_new_tokens_only(simulated):
     simulated.get("/groups")
 
 
-def test_without_any_consent_the_token_is_issued_and_graph_denies(simulated):
+def test_without_any_consent_the_token_is_issued_and_graph_denies(simulated: Simulated) -> None:
     simulated.control("PUT", "/permissions", {"roles": []})
     simulated.sign_in()
     for path in ("/users/delta", "/groups/delta", "/users", "/groups", "/subscriptions"):
         assert simulated.error("GET", path)[:2] == (403, "Authorization_RequestDenied"), path
 
 
-def test_group_member_permission_opens_the_groups_delta_but_not_a_subscription(simulated, endpoint):
+def test_group_member_permission_opens_the_groups_delta_but_not_a_subscription(
+    simulated: Simulated, endpoint: Endpoint
+) -> None:
     simulated.control("PUT", "/permissions", {"roles": ["User.Read.All", "GroupMember.Read.All"]})
     simulated.sign_in()
     simulated.get("/groups/delta")
@@ -195,7 +216,7 @@ def test_group_member_permission_opens_the_groups_delta_but_not_a_subscription(s
     assert "Status Code: Forbidden" in message
 
 
-def test_the_basic_permission_hides_phone_numbers(simulated):
+def test_the_basic_permission_hides_phone_numbers(simulated: Simulated) -> None:
     person = simulated.hire("Basic Person", mobilePhone="+48501000001")
     simulated.control("PUT", "/permissions", {"roles": ["User.ReadBasic.All"]})
     simulated.sign_in()
@@ -204,11 +225,11 @@ def test_the_basic_permission_hides_phone_numbers(simulated):
     assert shown["mobilePhone"] is None
 
 
-def test_the_organization_is_out_of_reach_of_the_default_permissions(simulated):
+def test_the_organization_is_out_of_reach_of_the_default_permissions(simulated: Simulated) -> None:
     assert simulated.error("GET", "/organization")[:2] == (403, "Authorization_RequestDenied")
 
 
-def test_each_tenant_opens_only_with_its_own_token(simulate):
+def test_each_tenant_opens_only_with_its_own_token(simulate: Simulate) -> None:
     simulated = simulate(tenants=2)
     first, second = simulated.world.tenants.values()
     stranger = simulated.request(

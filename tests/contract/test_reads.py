@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.contract.conftest import Simulate, Simulated
 
-def ids(page):
+
+def ids(page: dict[str, Any]) -> list[str]:
     return [each["id"] for each in page["value"]]
 
 
-def listed(simulated, path):
+def listed(simulated: Simulated, path: str) -> list[dict[str, Any]]:
     pages = [simulated.get(path)]
     while "@odata.nextLink" in pages[-1]:
         pages.append(simulated.get(pages[-1]["@odata.nextLink"]))
     return pages
 
 
-def test_listings_have_a_hundred_by_default_and_as_many_as_asked_for(simulate):
+def test_listings_have_a_hundred_by_default_and_as_many_as_asked_for(simulate: Simulate) -> None:
     simulated = simulate(users=250)
     assert [len(page["value"]) for page in listed(simulated, "/users")] == [100, 100, 50]
     assert [len(page["value"]) for page in listed(simulated, "/users?$top=999&$select=id")] == [250]
@@ -28,11 +32,11 @@ def test_listings_have_a_hundred_by_default_and_as_many_as_asked_for(simulate):
 
 
 @pytest.mark.parametrize("top", ["0", "1000", "-1", "ten"])
-def test_other_page_sizes_are_refused(simulated, top):
+def test_other_page_sizes_are_refused(simulated: Simulated, top: str) -> None:
     assert simulated.error("GET", f"/users?$top={top}")[:2] == (400, "Request_BadRequest")
 
 
-def test_listings_show_every_live_object_once(simulate):
+def test_listings_show_every_live_object_once(simulate: Simulate) -> None:
     simulated = simulate(users=30, groups=15)
     truth = simulated.control("GET", "/directory")
     for kind in ("users", "groups"):
@@ -40,7 +44,7 @@ def test_listings_show_every_live_object_once(simulate):
         assert sorted(found) == sorted(each["id"] for each in truth[kind])
 
 
-def test_a_page_link_of_a_listing_dies(simulate):
+def test_a_page_link_of_a_listing_dies(simulate: Simulate) -> None:
     simulated = simulate(users=5)
     page = simulated.get("/users?$top=2")
     simulated.advance(3_700)
@@ -48,7 +52,7 @@ def test_a_page_link_of_a_listing_dies(simulate):
     assert simulated.error("GET", page["@odata.nextLink"])[:2] == (400, "Directory_ExpiredPageToken")
 
 
-def test_a_read_shows_what_is_empty_as_null_or_an_empty_list(simulated):
+def test_a_read_shows_what_is_empty_as_null_or_an_empty_list(simulated: Simulated) -> None:
     person = simulated.hire()
     shown = simulated.get(f"/users/{person}?$select=mobilePhone,businessPhones,accountEnabled")
     assert shown["mobilePhone"] is None
@@ -57,12 +61,12 @@ def test_a_read_shows_what_is_empty_as_null_or_an_empty_list(simulated):
     assert "accountEnabled" not in simulated.get(f"/users/{person}")
 
 
-def test_a_user_can_be_read_by_principal_name(simulated):
+def test_a_user_can_be_read_by_principal_name(simulated: Simulated) -> None:
     person = simulated.hire("Anna Nowak")
     assert simulated.get(f"/users/ANNA.nowak@{simulated.tenant.domain}")["id"] == person
 
 
-def test_an_unknown_object_is_not_found(simulated):
+def test_an_unknown_object_is_not_found(simulated: Simulated) -> None:
     unknown = str(uuid.uuid4())
     for path in (f"/users/{unknown}", f"/groups/{unknown}", f"/groups/{unknown}/members", f"/users/{unknown}/memberOf"):
         assert simulated.error("GET", path)[:2] == (404, "Request_ResourceNotFound")
@@ -70,7 +74,7 @@ def test_an_unknown_object_is_not_found(simulated):
     assert simulated.error("GET", f"/users/{group}")[0] == 404
 
 
-def test_members_come_with_their_type_and_in_pages(simulate):
+def test_members_come_with_their_type_and_in_pages(simulate: Simulate) -> None:
     simulated = simulate(users=20, groups=16)
     for group in simulated.control("GET", "/directory")["groups"]:
         pages = listed(simulated, f"/groups/{group['id']}/members?$top=5&$select=id")
@@ -78,7 +82,7 @@ def test_members_come_with_their_type_and_in_pages(simulate):
         assert found == {member["id"]: f"#microsoft.graph.{member['type']}" for member in group["members"]}
 
 
-def test_of_members_that_may_not_be_read_only_type_and_id_come(simulate):
+def test_of_members_that_may_not_be_read_only_type_and_id_come(simulate: Simulate) -> None:
     simulated = simulate(users=20, groups=13)
     [devices] = [
         each for each in simulated.control("GET", "/directory")["groups"] if each["displayName"] == "Field Devices"
@@ -88,7 +92,7 @@ def test_of_members_that_may_not_be_read_only_type_and_id_come(simulate):
     assert all(each["displayName"] is None for each in page["value"])
 
 
-def test_transitive_members_end_with_cycles_and_tell_everyone_once(simulated):
+def test_transitive_members_end_with_cycles_and_tell_everyone_once(simulated: Simulated) -> None:
     first, second, person = simulated.found("First"), simulated.found("Second"), simulated.hire()
     simulated.join(first, second)
     simulated.join(second, first)
@@ -98,7 +102,7 @@ def test_transitive_members_end_with_cycles_and_tell_everyone_once(simulated):
     assert sorted(ids(simulated.get(f"/users/{person}/transitiveMemberOf"))) == sorted([first, second])
 
 
-def test_member_of_lists_the_direct_groups(simulated):
+def test_member_of_lists_the_direct_groups(simulated: Simulated) -> None:
     outer, inner, person = simulated.found("Outer"), simulated.found("Inner"), simulated.hire()
     simulated.join(outer, inner)
     simulated.join(inner, person)
@@ -107,7 +111,7 @@ def test_member_of_lists_the_direct_groups(simulated):
     assert simulated.get(f"/users/{person}/transitiveMemberOf?$top=1")["@odata.nextLink"]
 
 
-def test_several_objects_can_be_read_by_id_at_once(simulated):
+def test_several_objects_can_be_read_by_id_at_once(simulated: Simulated) -> None:
     person, group = simulated.hire(), simulated.found()
     body = {"ids": [person, group, str(uuid.uuid4())]}
     answer = simulated.graph("POST", "/directoryObjects/getByIds?$select=displayName", json=body)
@@ -117,14 +121,14 @@ def test_several_objects_can_be_read_by_id_at_once(simulated):
     assert simulated.error("POST", "/directoryObjects/getByIds", json={"ids": []})[0] == 400
 
 
-def test_the_manager_is_read_by_its_own_path(simulated):
+def test_the_manager_is_read_by_its_own_path(simulated: Simulated) -> None:
     boss = simulated.hire("Boss")
     person = simulated.hire("Report", manager=boss)
     assert simulated.get(f"/users/{person}/manager")["id"] == boss
     assert simulated.error("GET", f"/users/{boss}/manager")[0] == 404
 
 
-def test_answers_carry_the_headers_of_graph(simulated):
+def test_answers_carry_the_headers_of_graph(simulated: Simulated) -> None:
     request_id = str(uuid.uuid4())
     answer = simulated.graph("GET", "/users?$top=1", headers={"client-request-id": request_id})
     assert answer.headers["client-request-id"] == request_id
@@ -134,7 +138,7 @@ def test_answers_carry_the_headers_of_graph(simulated):
     assert "x-ms-ags-diagnostic" in answer.headers
 
 
-def test_errors_name_the_request(simulated):
+def test_errors_name_the_request(simulated: Simulated) -> None:
     request_id = str(uuid.uuid4())
     answer = simulated.graph("GET", f"/users/{uuid.uuid4()}", headers={"client-request-id": request_id})
     inner = answer.json()["error"]["innerError"]
@@ -142,13 +146,13 @@ def test_errors_name_the_request(simulated):
     assert inner["request-id"] == answer.headers["request-id"]
 
 
-def test_an_unknown_path_is_a_bad_request_as_in_graph(simulated):
+def test_an_unknown_path_is_a_bad_request_as_in_graph(simulated: Simulated) -> None:
     status, code, message = simulated.error("GET", "/mailboxes")
     assert (status, code) == (400, "BadRequest")
     assert "'mailboxes'" in message
 
 
-def test_a_batch_answers_each_request_in_an_order_of_its_own(simulated):
+def test_a_batch_answers_each_request_in_an_order_of_its_own(simulated: Simulated) -> None:
     person = simulated.hire()
     inner = [
         {"id": "1", "method": "GET", "url": f"/users/{person}?$select=displayName"},
@@ -164,5 +168,7 @@ def test_a_batch_answers_each_request_in_an_order_of_its_own(simulated):
 
 
 @pytest.mark.parametrize("requests", [[], [{"id": str(n), "method": "GET", "url": "/users"} for n in range(21)], [{}]])
-def test_a_batch_of_none_or_more_than_twenty_or_nonsense_is_refused(simulated, requests):
+def test_a_batch_of_none_or_more_than_twenty_or_nonsense_is_refused(
+    simulated: Simulated, requests: list[dict[str, Any]]
+) -> None:
     assert simulated.graph("POST", "/$batch", json={"requests": requests}).status_code == 400
