@@ -134,9 +134,9 @@ def _facts_of(connection: Connection, tenant: Tenant, team: Team) -> list[tuple[
             f"{reached}, {output.number(reach.with_number)} with a number",
         ),
         ("People in it", _people_in(connection, tenant, team, of_type.get(USER, 0))),
-        ("Groups in it", _groups_in(inside, of_type.get(GROUP, 0))),
+        ("Groups in it", _names(inside)),
         ("Others in it", ", ".join(others) or "-"),
-        ("Is in groups", names_of([one for one in around if one != team])),
+        ("Is in groups", _names([one for one in around if one != team])),
     ]
 
 
@@ -147,13 +147,8 @@ def _people_in(connection: Connection, tenant: Tenant, team: Team, total: int) -
     return "\n".join([*names, *_rest(len(shown), total)]) or "-"
 
 
-def _groups_in(inside: list[Team], total: int) -> str:
-    if not total:
-        return "-"
-    names = [names_of(inside[:NAMES_SHOWN])] if inside else []
-    unknown = total - len(inside)
-    missing = [f"{output.number(unknown)} not in the address book"] if unknown > 0 else []
-    return "\n".join([*names, *_rest(min(len(inside), NAMES_SHOWN), len(inside)), *missing])
+def _names(found: list[Team]) -> str:
+    return "\n".join([names_of(found[:NAMES_SHOWN]), *_rest(NAMES_SHOWN, len(found))])
 
 
 def _rest(shown: int, total: int) -> list[str]:

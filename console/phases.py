@@ -48,7 +48,7 @@ def meter(asked: Asked, look: Look, total: int | None) -> Meter:
     """Return the line that shows how far `asked` is."""
     answer, advance = asked.answer(look), asked.advance(look)
     if answer is not None:
-        return Meter(asked.title, result(answer, asked), has_ended=True)
+        return Meter(asked.title, _result(answer, asked), has_ended=True)
     if advance is None or advance.full_began_at is None:
         detail = "queued" if advance is None or advance.full_wanted_at is None else "queued, waits for its turn"
         return Meter(asked.title, detail + _throttled(asked, look))
@@ -58,7 +58,7 @@ def meter(asked: Asked, look: Look, total: int | None) -> Meter:
     return Meter(asked.title, detail, done=advance.full_objects, total=total)
 
 
-def result(answer: Answer, asked: Asked) -> str:
+def _result(answer: Answer, asked: Asked) -> str:
     """Return in words what a round did."""
     if not answer.is_good:
         return "failed"

@@ -63,7 +63,7 @@ def command(
         raise click.UsageError("--timeout says how long to wait, so it needs --wait.")
     with installation.database.read() as connection:
         tenants = some_tenants(connection, tenant)
-        since = advance.latest_round(connection)
+        since, asked_at = advance.latest_round(connection), installation.database.now(connection)
     chosen = list(Stream) if stream_name == "both" else [Stream(stream_name)]
     with_name = len(tenants) > 1
     asked = [part for one in tenants for part in _ask(installation, one, chosen, full=full, with_name=with_name)]
@@ -74,6 +74,7 @@ def command(
         installation.database,
         asked,
         since=since,
+        asked_at=asked_at,
         timeout_seconds=timeout_seconds,
         workers=lambda: queues.workers(installation.settings),
     )

@@ -17,7 +17,7 @@ from console import output, phases
 from console.exits import ConsoleError, Exit
 from console.phases import Asked
 from console.progress import Display, display
-from console.reads import advance
+from console.reads import advance, overview
 from console.reads.advance import Look
 
 LOOK_SECONDS = 0.3
@@ -36,6 +36,7 @@ class Waiting:
         asked: Sequence[Asked],
         *,
         since: int,
+        asked_at: datetime,
         timeout_seconds: float | None,
         workers: Callable[[], int | None],
     ) -> None:
@@ -46,8 +47,8 @@ class Waiting:
         self._timeout_seconds = timeout_seconds
         self._workers = workers
         self._began = self._moved_at = self._seen_at = time.monotonic()
-        self._asked_at: datetime | None = None
-        self._totals: dict[tuple[str, Stream], int] = {}
+        self._asked_at = asked_at
+        self._totals: dict[tuple[str, Stream], int] | None = None
         self._signs: object = None
         self._told: set[str] = set()
         self._told_stillness = False
@@ -60,26 +61,31 @@ class Waiting:
         """
         try:
             with display() as shown:
-                look = self._wait(shown)
+                self._wait(shown)
         except KeyboardInterrupt:
             output.note(GOES_ON)
             return Exit.INTERRUPTED
-        for asked in self._asked:
-            answer = asked.answer(look)
-            if answer is not None:
-                output.say(f"{asked.title}: {phases.result(answer, asked)}")
+        self._conclude()
         return Exit.OK
 
-    def _wait(self, shown: Display) -> Look:
+    def _conclude(self) -> None:
+        names = {one.tenant_id: one.tenant_name for one in self._asked}
+        with self._database.read() as connection:
+            for tenant_id, name in names.items():
+                size = overview.size_of(connection, tenant_id)
+                output.say(
+                    f"The address book of {name} is up to date: {output.plural(size.people, 'person', 'people')}, "
+                    f"{output.number(size.reachable)} with a number, in {output.plural(size.groups, 'group')}."
+                )
+
+    def _wait(self, shown: Display) -> None:
         while True:
             look = self._look(shown)
             if look is not None:
-                shown.show(
-                    [phases.meter(one, look, self._totals.get((one.tenant_id, one.stream))) for one in self._asked]
-                )
+                shown.show([phases.meter(one, look, self._total_of(one)) for one in self._asked])
                 self._raise_failure(look)
                 if all(one.answer(look) for one in self._asked):
-                    return look
+                    return
                 self._tell_troubles(look, shown)
             if self._timeout_seconds is not None and time.monotonic() - self._began >= self._timeout_seconds:
                 raise ConsoleError(f"Not complete after {self._timeout_seconds:g} s. {GOES_ON}", Exit.TIMED_OUT)
@@ -90,8 +96,8 @@ class Waiting:
         try:
             with self._database.read() as connection:
                 now = self._database.now(connection)
-                if self._asked_at is None:
-                    self._asked_at, self._totals = now, advance.known_totals(connection, self._tenant_ids)
+                if self._totals is None:
+                    self._totals = advance.known_totals(connection, self._tenant_ids)
                 look = advance.look(connection, self._tenant_ids, now=now, after=self._since)
         except DatabaseUnavailableError as error:
             if time.monotonic() - self._seen_at > DATABASE_AWAY_SECONDS:
@@ -101,10 +107,13 @@ class Waiting:
         self._seen_at = time.monotonic()
         return look
 
+    def _total_of(self, asked: Asked) -> int | None:
+        return self._totals.get((asked.tenant_id, asked.stream)) if self._totals is not None else None
+
     def _raise_failure(self, look: Look) -> None:
         is_still = time.monotonic() - self._began > STILL_SECONDS
         for asked in self._asked:
-            failure = phases.failure(asked, look, asked_at=self._asked_at or look.now, is_still=is_still)
+            failure = phases.failure(asked, look, asked_at=self._asked_at, is_still=is_still)
             if failure is not None:
                 raise failure
 
