@@ -66,6 +66,11 @@ def post_fork(arbiter: Any, _worker: Any) -> None:
         arbiter.metrics_socket.close()  # the first process alone serves them, and its successor needs the port
 
 
+def post_worker_init(worker: Any) -> None:
+    """Connect to the broker before the first request, and so that its management pages show who is there."""
+    worker.wsgi.extensions["publisher"].is_connected()
+
+
 def child_exit(_arbiter: Any, worker: Any) -> None:
     server.forget_metrics_of(worker.pid)
 

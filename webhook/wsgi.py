@@ -1,6 +1,6 @@
 """What gunicorn runs: ``gunicorn -c deploy/gunicorn.conf.py webhook.wsgi:app``.
 
-Built from the environment in each process, after the fork; the publisher connects when it is first needed.
+Built from the environment in each process, after the fork; opens nothing itself.
 """
 
 from __future__ import annotations
