@@ -108,6 +108,8 @@ class Notifier:
         else:
             if faults.fires("notification_reorder"):
                 delay += faults.up_to(faults.seconds("notification_reorder_seconds"))
+            if faults.seconds("notification_delay_seconds") > 0:
+                faults.count("notification_delay_seconds")
             self._post_later(letter, delay)
         if faults.fires("notification_duplicate"):
             self._post_later(letter, delay + faults.up_to(1.0))

@@ -16,11 +16,20 @@ from simulator.population import Population
 class Replica:
     """Applies the changes of a log once they are old enough. The caller holds the tenant's lock."""
 
-    def __init__(self, start: Population, log: ChangeLog, clock: Clock, lag_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        start: Population,
+        log: ChangeLog,
+        clock: Clock,
+        *,
+        lag_seconds: Callable[[], float],
+        on_lag: Callable[[], None],
+    ) -> None:
         self._population = start
         self._log = log
         self._clock = clock
         self._lag_seconds = lag_seconds
+        self._on_lag = on_lag
         self._applied = 0
 
     def current(self) -> tuple[Population, int]:
@@ -28,6 +37,7 @@ class Replica:
         visible_until = self._clock.now() - self._lag_seconds()
         for change in self._log.after(self._applied):
             if change.at > visible_until:
+                self._on_lag()  # somebody looks, and there is something that he does not see yet
                 break
             self._population.apply(change)
             self._applied = change.sequence

@@ -63,7 +63,13 @@ class Tenant:
         self.generation = uuid.uuid4().hex
 
     def _replica(self, lag_knob: str) -> Replica:
-        return Replica(self.directory.truth.copy(), self.log, self.clock, lambda: self.faults.seconds(lag_knob))
+        return Replica(
+            self.directory.truth.copy(),
+            self.log,
+            self.clock,
+            lag_seconds=lambda: self.faults.seconds(lag_knob),
+            on_lag=lambda: self.faults.count(lag_knob),
+        )
 
     def _watch_recycle_bin(self, change: Change) -> None:
         version = change.version
