@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from urllib.parse import urlsplit
 
 import pika
 
@@ -25,12 +26,14 @@ def parameters(settings: Settings, name: str) -> pika.URLParameters:
     Raises:
         SettingsError: the address is none.
     """
+    address = settings.amqp_url.get_secret_value()
     try:
-        result = pika.URLParameters(settings.amqp_url.get_secret_value())
-    except (ValueError, TypeError) as error:
+        if urlsplit(address).scheme not in ("amqp", "amqps"):
+            raise ValueError("not AMQP")
+        result = pika.URLParameters(address)
+    except Exception:  # noqa: BLE001 - pika reads options in the address with whatever error comes of it
         raise SettingsError(
-            f"ENTRA_SMS_AMQP_URL is no AMQP address ({type(error).__name__}); "
-            "it looks like amqp://user:password@host:5672/%2F."
+            "ENTRA_SMS_AMQP_URL is no AMQP address; it looks like amqp://user:password@host:5672/%2F."
         ) from None
     result.heartbeat = HEARTBEAT_SECONDS
     result.socket_timeout = CONNECT_SECONDS
