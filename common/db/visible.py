@@ -16,10 +16,12 @@ GROUP = "group"
 
 def is_visible(edges: FromClause = memberships) -> ColumnElement[bool]:
     """Return the condition under which a row of memberships is seen."""
-    person = exists().where(contacts.c.tenant_id == edges.c.tenant_id, contacts.c.object_id == edges.c.member_id)
-    nested = exists().where(groups.c.tenant_id == edges.c.tenant_id, groups.c.object_id == edges.c.member_id)
+    # Aliases, since the statement around this may read the same tables, and SQLAlchemy would take its rows for these.
+    person, nested = contacts.alias(), groups.alias()
+    has_person = exists().where(person.c.tenant_id == edges.c.tenant_id, person.c.object_id == edges.c.member_id)
+    has_group = exists().where(nested.c.tenant_id == edges.c.tenant_id, nested.c.object_id == edges.c.member_id)
     return or_(
         edges.c.member_type.not_in((USER, GROUP)),
-        and_(edges.c.member_type == USER, person),
-        and_(edges.c.member_type == GROUP, nested),
+        and_(edges.c.member_type == USER, has_person),
+        and_(edges.c.member_type == GROUP, has_group),
     )
