@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 WIDTH_OF_A_PIPE = 4_000
 """Nothing is wrapped or cut for a program that reads along."""
 
@@ -37,12 +38,12 @@ def note(text: str | Text = "") -> None:
 
 
 def warn(text: str) -> None:
-    note(Text.assemble(("Warning: ", "yellow"), shown(text)))
+    note(Text.assemble(("Warning: ", "yellow"), harmless(text)))
 
 
 def complain(text: str) -> None:
     """Print why the command could not do its work."""
-    note(Text.assemble(("Error: ", "bold red"), shown(text)))
+    note(Text.assemble(("Error: ", "bold red"), harmless(text)))
 
 
 def tick(*, works: bool) -> Text:
@@ -52,12 +53,13 @@ def tick(*, works: bool) -> Text:
 
 
 def shown(value: object) -> str:
-    """Return `value` as text that cannot steer a terminal; nothing is a dash."""
-    if value is None or value == "":
-        return "-"
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
-    )
+    """Return a foreign value as one line that cannot steer a terminal; nothing is a dash."""
+    return " ".join(harmless(str(value)).splitlines()) if value is not None and value != "" else "-"
+
+
+def harmless(text: str) -> str:
+    """Return `text` with its lines, but without anything that could steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else REPLACED for letter in text)
 
 
 def number(count: int) -> str:
@@ -93,7 +95,7 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in pairs:
-        grid.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(shown(value)))
+        grid.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(harmless(value) or "-"))
     _print_without_trailing_spaces(grid, stdout())
 
 

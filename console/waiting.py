@@ -134,4 +134,4 @@ class Waiting:
         """Say it once: the same trouble is seen at every look."""
         if text not in self._told:
             self._told.add(text)
-            shown.note(output.shown(text))
+            shown.note(output.harmless(text))

@@ -55,7 +55,7 @@ def every_contact(connection: Connection, tenant_id: str) -> Iterator[ExportedCo
         .where(person.tenant_id == tenant_id)
         .order_by(person.object_id)
     )
-    for row in _streaming(connection).execute(query).tuples():
+    for row in _streaming(connection).execute(query):
         yield ExportedContact(*row[:-1], guest=(row[-1] or "").casefold() == GUEST)
 
 
@@ -70,7 +70,7 @@ def every_group(connection: Connection, tenant_id: str) -> Iterator[ExportedGrou
         .where(groups.c.tenant_id == tenant_id)
         .order_by(groups.c.object_id, memberships.c.member_id)
     )
-    rows = _streaming(connection).execute(query).tuples()
+    rows = _streaming(connection).execute(query)
     for (object_id, display_name), edges in groupby(rows, key=lambda row: (row[0], row[1])):
         yield ExportedGroup(object_id, display_name, [member_id for _, _, member_id in edges if member_id is not None])
 

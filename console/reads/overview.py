@@ -53,9 +53,7 @@ def size_of(connection: Connection, tenant_id: str) -> Size:
             select(contacts.c.phone_state, func.count())
             .where(contacts.c.tenant_id == tenant_id)
             .group_by(contacts.c.phone_state)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return Size(
         people=sum(by_state.values()),

@@ -98,7 +98,7 @@ def page(connection: Connection, tenant_id: str, search: str | None, limit: int)
     )
     return [
         Counted(Team(*team), people, nested, everything - people - nested)
-        for *team, people, nested, everything in connection.execute(query).tuples()
+        for *team, people, nested, everything in connection.execute(query)
     ]
 
 
@@ -111,7 +111,7 @@ def kinds_of_members(connection: Connection, tenant_id: str, group_id: str) -> d
         .group_by(edge.member_type)
         .order_by(edge.member_type)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def reach(connection: Connection, tenant_id: str, group_id: str) -> Reach:
@@ -119,7 +119,7 @@ def reach(connection: Connection, tenant_id: str, group_id: str) -> Reach:
     query = select(func.count(), func.count(case((contacts.c.phone_state == PhoneState.OK, 1)))).where(
         contacts.c.tenant_id == tenant_id, contacts.c.object_id.in_(members.people_within(tenant_id, group_id))
     )
-    return Reach(*connection.execute(query).one().tuple())
+    return Reach(*connection.execute(query).one())
 
 
 def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[Team]:
@@ -155,4 +155,4 @@ def _searched(tenant_id: str, search: str | None) -> list[ColumnElement[bool]]:
 
 
 def _teams(connection: Connection, query: Select[Any], limit: int | None) -> list[Team]:
-    return [Team(*row) for row in connection.execute(query.order_by(*_ORDER).limit(limit)).tuples()]
+    return [Team(*row) for row in connection.execute(query.order_by(*_ORDER).limit(limit))]

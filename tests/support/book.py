@@ -1,0 +1,140 @@
+"""Rows of the address book for tests, written as the worker would write them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
+
+from sqlalchemy import Connection, insert, update
+
+from common.config import load
+from common.db import tenants
+from common.db.engine import Database
+from common.db.tables import contacts, groups, memberships, rounds, streams, subscriptions
+from common.db.tables import tenants as tenants_table
+from common.db.tenants import Agreement
+from common.messages import Stream
+from common.secrets import Vault
+
+SECRET_KEY = "a key of the tests, at least 32 characters long"
+
+
+def guid(name: str) -> str:
+    """A GUID that is always the same for a name."""
+    return str(uuid5(NAMESPACE_DNS, name))
+
+
+@dataclass
+class Book:
+    """The database of a test, and a tenant in it."""
+
+    database: Database
+    tenant_id: str
+
+    def person(self, name: str | None, object_id: str | None = None, **values: Any) -> str:
+        found = object_id or guid(f"{self.tenant_id} {name}")
+        row: dict[str, Any] = {
+            "display_name": name,
+            "account_enabled": True,
+            "user_type": "Member",
+            "phone_state": "ok" if values.get("phone") else "missing",
+            "phone_source": "mobile" if values.get("phone") else None,
+            **values,
+        }
+        with self.database.write() as connection:
+            connection.execute(insert(contacts).values(tenant_id=self.tenant_id, object_id=found, generation=1, **row))
+        return found
+
+    def group(self, name: str | None, *members: tuple[str, str], object_id: str | None = None, **values: Any) -> str:
+        """A group with `members`, which are pairs of type and id."""
+        found = object_id or guid(f"{self.tenant_id} {name}")
+        with self.database.write() as connection:
+            row = {"tenant_id": self.tenant_id, "object_id": found, "display_name": name, "generation": 1, **values}
+            connection.execute(insert(groups).values(row))
+        for kind, member_id in members:
+            self.edge(found, kind, member_id)
+        return found
+
+    def edge(self, group_id: str, kind: str, member_id: str) -> None:
+        row = {"group_id": group_id, "member_id": member_id, "member_type": kind, "generation": 1}
+        with self.database.write() as connection:
+            connection.execute(insert(memberships).values(tenant_id=self.tenant_id, **row))
+
+    def stream(self, stream: Stream, **values: Any) -> None:
+        with self.database.write() as connection:
+            mine = (streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)
+            connection.execute(update(streams).where(*mine).values(**values))
+
+    def tenant(self, **values: Any) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                update(tenants_table).where(tenants_table.c.tenant_id == self.tenant_id).values(**values)
+            )
+
+    def subscription(self, stream: Stream, subscription_id: str, expires_at: datetime) -> None:
+        now = datetime.now(UTC)
+        row = {
+            "stream": stream,
+            "subscription_id": subscription_id,
+            "public_url": "https://sync.example",
+            "key_fingerprint": "00000000",
+            "created_at": now,
+            "renewed_at": now,
+            "renew_at": now,
+            "expires_at": expires_at,
+        }
+        with self.database.write() as connection:
+            connection.execute(insert(subscriptions).values(tenant_id=self.tenant_id, **row))
+
+    def round(self, stream: Stream, request_id: str, **values: Any) -> None:
+        """The row that a worker leaves when a round has answered a command."""
+        now = datetime.now(UTC)
+        row: dict[str, Any] = {
+            "mode": "full",
+            "reason": "operator",
+            "began_at": now,
+            "ended_at": now,
+            "outcome": "ok",
+            "pages": 1,
+            "objects": 2,
+            "added": 1,
+            "changed": 0,
+            "removed": 0,
+            "request_ids": [request_id],
+            **values,
+        }
+        with self.database.write() as connection:
+            connection.execute(insert(rounds).values(tenant_id=self.tenant_id, stream=stream, **row))
+
+
+def add_tenant(connection: Connection, name: str, domain: str | None, **values: Any) -> str:
+    """Save a tenant as `entra-sms tenants add` does; its id."""
+    settings = load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY})
+    tenant_id = guid(name)
+    row: dict[str, Any] = {
+        "tenant_id": tenant_id,
+        "name": name,
+        "domain": domain,
+        "client_id": guid(f"client of {name}"),
+        "sealed_credential": tenants.seal_secret(Vault(settings), "a-secret~of.the_tests"),
+        "default_region": "PL",
+        "agreement": Agreement("DPA-1", date(2026, 1, 2)),
+        "now": datetime.now(UTC),
+        **values,
+    }
+    tenants.save(connection, **row)
+    return str(row["tenant_id"])
+
+
+@contextmanager
+def book(database_url: str, name: str = "Contoso", domain: str | None = "contoso.example") -> Iterator[Book]:
+    """A book with one tenant and nobody in it."""
+    database = Database.from_url(database_url)
+    try:
+        with database.write() as connection:
+            tenant_id = add_tenant(connection, name, domain)
+        yield Book(database, tenant_id)
+    finally:
+        database.close()
