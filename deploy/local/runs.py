@@ -7,11 +7,14 @@ knows that the owner before is gone, and ends what that one left behind. What wa
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self, TextIO
+from types import FrameType
+from typing import NoReturn, Self, TextIO
 
 from deploy.local import processes
 from deploy.local.errors import LocalServiceError
@@ -30,14 +33,23 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
+def exit_on_signals() -> None:
+    """Let SIGTERM and a closed terminal end this process by SystemExit, so that leaving its run stops the children."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+
+
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
 class Run:
     """The exclusive right to `var/<purpose>`; leaving it stops, newest first, what it started."""
 
     def __init__(self, directory: Path, lock: TextIO) -> None:
         self.directory = directory
-        self._lock = lock
-        self._children: list[Process] = []
-        self._kept: list[Process] = []
+        self._exits = ExitStack()  # goes on when one child cannot be stopped
+        self._exits.callback(lock.close)
 
     @classmethod
     def claim(cls, purpose: str, *, var: Path = VAR, several: bool = False) -> Self:
@@ -88,15 +100,11 @@ class Run:
             ending=ending,
             setpriv=setpriv,
         )
-        (self._kept if kept else self._children).append(child)
+        self._exits.callback(child.release if kept else child.stop)
         return child
 
     def close(self) -> None:
-        while self._children:
-            self._children.pop().stop()
-        while self._kept:
-            self._kept.pop().release()
-        self._lock.close()
+        self._exits.close()
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,8 @@ from deploy.local.errors import LocalServiceError
 
 _STATUS = Path("/var/lib/dpkg/status")
 _PACKAGE_LINE = re.compile(r"^Inst (\S+)", re.MULTILINE)
+# Some packages keep private libraries in a folder of their own, one level deeper.
+_LIBRARIES = ("lib/*-linux-gnu*/*.so*", "usr/lib/*-linux-gnu*/*.so*", "usr/lib/*-linux-gnu*/*/lib*.so*")
 _ERL = """#!/bin/sh
 export ROOTDIR={root} BINDIR={erts}/bin EMU=beam PROGNAME=erl
 exec "$BINDIR/erlexec" ${{1+"$@"}}
@@ -44,7 +46,8 @@ def unpack(package: str, prefix: Path) -> None:
 def environment(prefix: Path, path: str) -> dict[str, str]:
     """The variables by which programs of the tree find each other."""
     programs = [prefix / "own-bin", *(prefix / folder for folder in ("usr/sbin", "usr/bin", "sbin", "bin"))]
-    libraries = [*sorted(prefix.glob("usr/lib/*-linux-gnu*")), *sorted(prefix.glob("lib/*-linux-gnu*"))]
+    shared = {path.parent for depth in _LIBRARIES for path in prefix.glob(depth)}
+    libraries = sorted(shared, key=lambda folder: (len(folder.parts), folder))
     return {
         "PATH": ":".join([*(str(folder) for folder in programs if folder.is_dir()), path]),
         "LD_LIBRARY_PATH": ":".join(str(folder) for folder in libraries),

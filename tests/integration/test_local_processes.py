@@ -79,6 +79,16 @@ def test_children_die_with_a_killed_owner(tmp_path: Path) -> None:
     eventually(lambda: is_gone(sleeper))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_owner_that_is_asked_to_end_stops_its_children_itself(tmp_path: Path, how: signal.Signals) -> None:
+    asked = owner(tmp_path, "demo", LONG, tied=False)
+    sleeper = pid_in(tmp_path / "demo", "sleeper")
+    asked.send_signal(how)
+    assert asked.wait(30) != -signal.SIGKILL
+    assert is_gone(sleeper)
+    assert not list((tmp_path / "demo" / "pids").iterdir())
+
+
 def test_the_next_run_ends_what_a_killed_owner_left(tmp_path: Path) -> None:
     killed = owner(tmp_path, "demo", LONG, tied=False)
     sleeper = pid_in(tmp_path / "demo", "sleeper")
@@ -162,6 +172,6 @@ def test_cleaning_ends_owners_leftovers_and_what_was_kept(tmp_path: Path) -> Non
     pids = [pid_in(tmp_path / purpose, "sleeper") for purpose in ("demo", "smoke", "test")]
     ended = leftovers.end_all(tmp_path)
     assert {f"demo (pid {living.pid})", "sleeper of smoke", "sleeper of test"} <= set(ended)
-    assert living.wait(30) == -signal.SIGTERM
+    assert living.wait(30) == 128 + signal.SIGTERM
     for pid in pids:
         eventually(lambda pid=pid: is_gone(pid))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local import broker, postgres
 from deploy.local.paths import ROOT
-from deploy.local.runs import Run
+from deploy.local.runs import Run, exit_on_signals
 
 
 def owner(var: Path, purpose: str, service: str, *, tied: bool = True) -> subprocess.Popen[bytes]:
@@ -36,6 +36,7 @@ def _start(run: Run, service: str) -> None:
 
 def main() -> None:
     var, purpose, service, *untied = sys.argv[1:]
+    exit_on_signals()
     with Run.claim(purpose, var=Path(var)) as run:
         if untied:  # only the main thread asks for the death signal
             starter = threading.Thread(target=_start, args=(run, service))
