@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -119,6 +121,8 @@ def _serve(
     settings = {name: value for knob in knobs for name, value in knob.items()}
     authority = ensure_authority(directory)
     certificate_file, key_file = authority.issue(directory, "simulator", [host])
+    # Millions of long-lived objects are made now, and none of them is garbage.
+    gc.disable()
     try:
         plan, clock = Plan(settings=settings, **sizes), Clock(speed)
         world = World(plan, clock, trust_file or authority.certificate_file)
@@ -126,6 +130,8 @@ def _serve(
         server.start()
     except (ValueError, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
+    gc.freeze()
+    gc.enable()
     world.start()
     announce(directory, server.origin, authority.certificate_file, world)
     log.info("serving %s tenant(s) of %s users at %s", plan.tenants, plan.users, server.origin)
@@ -133,6 +139,10 @@ def _serve(
     world.stop()
     server.stop()
     log.info("stopped")
+    # Everything is said. Taking a large directory apart object by object, or waiting for posts to endpoints that do
+    # not answer, would only keep the person waiting.
+    logging.shutdown()
+    os._exit(0)
 
 
 def _wait_for_signal() -> None:

@@ -21,6 +21,8 @@ _GROUP_KINDS = ("security", "microsoft365", "distribution", "mail-enabled securi
 _SPECIAL = {"userPrincipalName", "createdDateTime", "deletedDateTime", "mobilePhone", "usageLocation", "userType"}
 _UNTRACKED_TEXT = ("aboutMe", "interests", "mySite", "preferredName")
 _SEARCHES = 200
+# Where chance finds nobody, a directory up to this size is looked through from end to end.
+_SMALL = 5_000
 
 
 class Company:
@@ -30,6 +32,7 @@ class Company:
         self._directory = directory
         self._domain = domain
         self._source = source
+        self._thorough = False
         self.acts: Mapping[str, Callable[[], object | None]] = self._everything()
 
     def act(self, kind: str) -> bool:
@@ -46,7 +49,8 @@ class Company:
         self._source.shuffle(kinds)
         attempts = 0
         while made.total() < count and attempts < 20 * count + 100:
-            kind = kinds[attempts] if attempts < len(kinds) else self._source.choice(kinds)
+            self._thorough = attempts < len(kinds)
+            kind = kinds[attempts] if self._thorough else self._source.choice(kinds)
             made[kind] += self.act(kind)
             attempts += 1
         return {kind: times for kind, times in sorted(made.items()) if times}
@@ -260,7 +264,7 @@ class Company:
         status: str = "live",
         where: Callable[[DirectoryObject], bool] = lambda _: True,
     ) -> DirectoryObject | None:
-        """Draw an object; when chance finds none, look through them all."""
+        """Draw an object; where chance finds none, look through a small directory, and give up in a large one."""
         truth = self._directory.truth
         roster = truth.rosters.get(kind)
         if roster is None or not len(roster):
@@ -269,5 +273,7 @@ class Company:
             drawn = roster.at(self._source.randrange(roster.extent))
             if drawn is not None and (found := truth.objects[drawn]).status == status and where(found):
                 return found
+        if roster.extent > _SMALL and not self._thorough:
+            return None
         matching = (truth.objects[object_id] for object_id in roster)
         return next((each for each in matching if each.status == status and where(each)), None)

@@ -143,16 +143,39 @@ def plain(name: str) -> str:
 
 
 def _write(source: random.Random, country: Country, form: str) -> str:
-    number = "".join(source.choice("0123456789") if sign == "#" else sign for sign in form)
-    area, _, rest = number.partition(" ")
-    digits = number.replace(" ", "")
-    styles = {
-        country.prefix + digits: 55,
-        country.trunk + number: 17,
-        f"{country.prefix} {number}": 12,
-        f"{country.prefix} ({area}) {rest.replace(' ', '-')}": 6,
-        f"00{country.prefix.removeprefix('+')}{digits}": 4,
-        f"{country.prefix} {number} ext. {source.randint(1, 999)}": 3,
-        f" {country.trunk}{number.replace(' ', '-')} ": 3,
-    }
-    return source.choices(tuple(styles), tuple(styles.values()))[0]
+    digits = iter(f"{int(source.random() * 10**10):010d}")
+    number = "".join(next(digits) if sign == "#" else sign for sign in form)
+    return source.choices(_STYLES, _STYLE_WEIGHTS)[0](source, country, number)
+
+
+def _e164(_: random.Random, country: Country, number: str) -> str:
+    return country.prefix + number.replace(" ", "")
+
+
+def _national(_: random.Random, country: Country, number: str) -> str:
+    return country.trunk + number
+
+
+def _international(_: random.Random, country: Country, number: str) -> str:
+    return f"{country.prefix} {number}"
+
+
+def _bracketed(_: random.Random, country: Country, number: str) -> str:
+    area, _space, rest = number.partition(" ")
+    return f"{country.prefix} ({area}) {rest.replace(' ', '-')}"
+
+
+def _with_double_zero(_: random.Random, country: Country, number: str) -> str:
+    return f"00{country.prefix.removeprefix('+')}{number.replace(' ', '')}"
+
+
+def _with_extension(source: random.Random, country: Country, number: str) -> str:
+    return f"{country.prefix} {number} ext. {source.randint(1, 999)}"
+
+
+def _padded(_: random.Random, country: Country, number: str) -> str:
+    return f" {country.trunk}{number.replace(' ', '-')} "
+
+
+_STYLES = (_e164, _national, _international, _bracketed, _with_double_zero, _with_extension, _padded)
+_STYLE_WEIGHTS = (55, 17, 12, 6, 4, 3, 3)

@@ -24,18 +24,8 @@ _FOUNDED_AT = 1_577_836_800
 _THREE_YEARS = 94_608_000
 
 # In a hundred people, how many can be reached which way.
-_WAYS = {
-    "mobile": 42,
-    "mobile and landline": 28,
-    "business number only": 12,
-    "rubbish": 3,
-    "rubbish and business number": 2,
-    "blank": 2,
-    "cleared": 2,
-    "shared mobile": 2,
-    "empty list": 4,
-    "never set": 3,
-}
+_WAYS = ("mobile", "mobile and landline", "business number only", "rubbish", "blank", "number of somebody else", "none")
+_WAY_WEIGHTS = (42, 28, 12, 5, 4, 2, 7)
 
 
 @dataclass
@@ -145,23 +135,23 @@ class _Founder:
     def _numbers(self, country: people.Country) -> dict[str, Any]:
         """Draw how a person can be reached: mostly by mobile, often only otherwise, sometimes not at all."""
         source = self.source
-        mobile, landline = people.draw_mobile(source, country), people.draw_landline(source, country)
-        way = source.choices(tuple(_WAYS), tuple(_WAYS.values()))[0]
-        if way == "shared mobile":
-            mobile = self._number_of_somebody() or mobile
-        values: dict[str, dict[str, Any]] = {
-            "mobile": {"mobilePhone": mobile, "businessPhones": []},
-            "shared mobile": {"mobilePhone": mobile, "businessPhones": []},
-            "mobile and landline": {"mobilePhone": mobile, "businessPhones": [landline]},
-            "business number only": {"businessPhones": [source.choice((mobile, landline))]},
-            "rubbish": {"mobilePhone": source.choice(people.RUBBISH), "businessPhones": []},
-            "rubbish and business number": {"mobilePhone": source.choice(people.RUBBISH), "businessPhones": [mobile]},
-            "blank": {"mobilePhone": source.choice(("", " ", "   ")), "businessPhones": []},
-            "cleared": {"mobilePhone": None, "businessPhones": []},
-            "empty list": {"businessPhones": []},
-            "never set": {},
-        }
-        return values[way]
+        mobile = people.draw_mobile(source, country)
+        values: dict[str, Any] = {"mobilePhone": mobile, "businessPhones": []}
+        match source.choices(_WAYS, _WAY_WEIGHTS)[0]:
+            case "mobile and landline":
+                values["businessPhones"] = [people.draw_landline(source, country)]
+            case "business number only":
+                values = {"businessPhones": [source.choice((mobile, people.draw_landline(source, country)))]}
+            case "rubbish":
+                values["mobilePhone"] = source.choice(people.RUBBISH)
+                values["businessPhones"] = source.choice(([], [], [mobile]))
+            case "blank":
+                values["mobilePhone"] = source.choice(("", " ", "   ", None))
+            case "number of somebody else":
+                values["mobilePhone"] = self._number_of_somebody() or mobile
+            case "none":
+                values = source.choice(({}, {"businessPhones": []}))
+        return values
 
     def _number_of_somebody(self) -> str | None:
         if not self.user_ids:
