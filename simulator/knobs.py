@@ -80,6 +80,9 @@ KNOBS: Mapping[str, Knob] = {
     "notification_unknown_properties": Knob("probability", 0.0, "A notification has properties nobody announced."),
     "notification_extra_enum": Knob("probability", 0.0, "A notification has an unknown changeType."),
     # Delivery
+    "validate_on_renewal": Knob(
+        "probability", 0.0, "A renewal validates the endpoint again, though its address stays."
+    ),
     "handshake_timeout_seconds": Knob("seconds", 10.0, "Real time an endpoint has to answer the validation."),
     "first_attempt_timeout_seconds": Knob("seconds", 3.0, "Real time an endpoint has to answer a first delivery."),
     "retry_timeout_seconds": Knob("seconds", 10.0, "Real time an endpoint has to answer a repeated delivery."),
@@ -132,6 +135,7 @@ KNOBS: Mapping[str, Knob] = {
     "throttle": Knob("probability", 0.0, "A Graph request is answered 429."),
     "throttle_next": Knob("count", 0, "The next N Graph requests are answered 429."),
     "throttle_login": Knob("probability", 0.0, "A token request is answered 429."),
+    "server_error_login": Knob("probability", 0.0, "The login, discovery included, is answered 503."),
     "retry_after": Knob(
         "choice", "integer", "Form of Retry-After with a 429.", ("integer", "decimal", "date", "absent")
     ),

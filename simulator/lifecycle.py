@@ -9,12 +9,16 @@ Source: "Reduce missing subscriptions and change notifications" of the Microsoft
 
 from __future__ import annotations
 
+import logging
+
 from simulator.agenda import Agenda
 from simulator.clock import Clock
 from simulator.notifier import Notifier
 from simulator.subscription_book import Subscription
 from simulator.subscription_rules import READERS
 from simulator.tenant import Tenant
+
+log = logging.getLogger(__name__)
 
 EVENTS = ("reauthorizationRequired", "missed", "subscriptionRemoved")
 SHORTEST_PAUSE_SECONDS = 900.0
@@ -48,6 +52,7 @@ class Lifecycle:
 
     def send(self, tenant: Tenant, subscription: Subscription, event: str) -> None:
         """Send one of the lifecycle events; `subscriptionRemoved` removes the subscription as well."""
+        log.info("%s for subscription %s", event, subscription.id)
         if event == "subscriptionRemoved":
             tenant.subscriptions.remove(subscription.id)
         if subscription.lifecycle_url is not None:

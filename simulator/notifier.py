@@ -206,12 +206,15 @@ class Notifier:
         except requests.Timeout:
             timed_out = True
         except requests.RequestException as problem:
-            log.info("notification not delivered: %s", type(problem).__name__)
+            log.info("%s cannot be posted to: %s", _host(url), type(problem).__name__)
         duration = time.monotonic() - began
         if status or timed_out:
             with self._lock:
                 self._health[_host(url)].answered(self._clock.now(), max(duration, timeout) if timed_out else duration)
-        return 200 <= status < 300 and duration <= timeout
+        taken = 200 <= status < 300 and duration <= timeout
+        if not taken:
+            log.info("%s did not take %d notification(s): %s", _host(url), len(letters), status or "no answer")
+        return taken
 
     def _retry(self, url: str, letters: list[Letter], attempt: int) -> None:
         faults = letters[0].tenant.faults

@@ -93,6 +93,8 @@ class Login:
         for tenant in self._world.tenants.values():
             if wanted in (tenant.id, tenant.domain):
                 g.tenant = tenant
+                if tenant.faults.fires("server_error_login"):
+                    raise LoginError(503, "temporarily_unavailable", 90033, "A transient error has occurred.")
                 return tenant
         raise LoginError(400, error, 90002, f"Tenant '{name}' not found. Check to make sure you have the correct one.")
 

@@ -5,6 +5,7 @@ Source: the `subscription` operations of the Microsoft Graph v1.0 reference.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
@@ -19,6 +20,8 @@ from simulator.lifecycle import EXCLUSIVE_SECONDS
 from simulator.subscription_book import Subscription
 from simulator.subscription_rules import READERS
 from simulator.world import World
+
+log = logging.getLogger(__name__)
 
 MOST_PER_APPLICATION = 100
 _ANY_READER = tuple({role for roles in READERS.values() for role in roles})
@@ -73,6 +76,7 @@ class Subscriptions:
         )
         self._world.lifecycle.authorize(tenant, subscription)
         self._refuse_twin(tenant.subscriptions.add(subscription))
+        log.info("subscription %s to %s created", subscription.id, subscription.resource)
         return _entity(caller, subscription, 201, reveal=True)
 
     def read_all(self) -> Response:
@@ -104,15 +108,17 @@ class Subscriptions:
         expires_at = subscription.expires_at
         if "expirationDateTime" in fields:
             expires_at = rules.expiry(fields["expirationDateTime"], clock, "Update")
-        if "notificationUrl" in fields:
-            self._validate(caller, fields["notificationUrl"])
-            subscription.notification_url = fields["notificationUrl"]
+        url = fields.get("notificationUrl", subscription.notification_url)
+        if "notificationUrl" in fields or caller.tenant.faults.fires("validate_on_renewal"):
+            self._validate(caller, url)
+        subscription.notification_url = url
         # It may have expired while the address was being validated.
         self._find(caller, subscription_id)
         subscription.expires_at = expires_at
         subscription.patched_at = clock.now()
         self._note_haste(caller, subscription)
         self._world.lifecycle.authorize(caller.tenant, subscription)
+        log.info("subscription %s renewed", subscription.id)
         return _entity(caller, subscription, 200)
 
     def reauthorize(self, subscription_id: str) -> Response:
@@ -122,12 +128,14 @@ class Subscriptions:
         subscription.reauthorized_at = caller.tenant.clock.now()
         self._note_haste(caller, subscription)
         self._world.lifecycle.authorize(caller.tenant, subscription)
+        log.info("subscription %s reauthorized", subscription.id)
         return Response(status=204)
 
     def delete(self, subscription_id: str) -> Response:
         caller = self._admit("Delete")
         subscription = self._find(caller, subscription_id)
         caller.tenant.subscriptions.remove(subscription.id)
+        log.info("subscription %s deleted", subscription.id)
         return Response(status=204)
 
     def _admit(self, operation: str) -> Caller:
@@ -162,8 +170,9 @@ class Subscriptions:
         timeout = caller.tenant.faults.seconds("handshake_timeout_seconds")
         try:
             self._world.handshakes.validate(url, timeout)
-        except GraphError:
+        except GraphError as problem:
             caller.tenant.statistics.handshake("failed")
+            log.info("endpoint refused: %s", problem.message)
             raise
         caller.tenant.statistics.handshake("answered")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from simulator.access_tokens import AccessTokens
 from simulator.agenda import Agenda
+from simulator.change_log import Change
 from simulator.clock import Clock
 from simulator.handshake import Handshakes
 from simulator.lifecycle import Lifecycle
@@ -19,6 +21,8 @@ from simulator.lively import Lively
 from simulator.notifier import Notifier
 from simulator.seed import found_company
 from simulator.tenant import Tenant
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class World:
         self.stopping.set()
         for lively in self.lively.values():
             lively.rest()
-        self.notifier.stop()
         self.agenda.stop()
+        self.notifier.stop()
 
     def tenant(self, name: str) -> Tenant | None:
         """Return a tenant by id or domain; `default` is the first one."""
@@ -89,6 +93,11 @@ class World:
             seed=self.plan.seed,
             settings=self.plan.settings,
         )
+        tenant.directory.listeners.append(_tell)
         tenant.directory.listeners.append(partial(self.notifier.announce, tenant))
         self.tenants[tenant.id] = tenant
         self.lively[tenant.id] = Lively(tenant)
+
+
+def _tell(change: Change) -> None:
+    log.info("#%d %s", change.sequence, change.summary)

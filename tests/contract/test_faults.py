@@ -277,6 +277,13 @@ def test_server_errors_can_be_of_any_kind(simulated: Simulated) -> None:
     assert simulated.fired("server_error_next") == 40
 
 
+def test_the_login_can_fail_for_a_while(simulated: Simulated) -> None:
+    simulated.turn(server_error_login=1.0)
+    discovery = f"/{simulated.tenant.id}/v2.0/.well-known/openid-configuration"
+    assert simulated.token().status_code == simulated.request("GET", discovery).status_code == 503
+    assert simulated.fired("server_error_login") == 2
+
+
 def test_a_valid_token_can_be_refused_once_in_a_while(simulated: Simulated) -> None:
     simulated.turn(transient_unauthorized=1.0)
     assert simulated.error("GET", "/users")[:2] == (401, "InvalidAuthenticationToken")

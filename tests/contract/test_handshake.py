@@ -146,6 +146,19 @@ def test_changing_the_address_validates_the_new_one(
     assert len(second.handshakes) == 2
 
 
+def test_a_renewal_may_validate_again(simulated: Simulated, endpoint: Endpoint, reply: type[Reply]) -> None:
+    path = f"/subscriptions/{simulated.subscribe(endpoint)['id']}"
+    body = {"expirationDateTime": simulated.in_days(5)}
+    simulated.graph("PATCH", path, json=body)
+    assert len(endpoint.handshakes) == 1
+    simulated.turn(validate_on_renewal=1.0)
+    simulated.graph("PATCH", path, json=body)
+    assert len(endpoint.handshakes) == 2
+    endpoint.on_handshake = lambda _: reply(500)
+    assert simulated.error("PATCH", path, json=body)[:2] == (400, "ValidationError")
+    assert simulated.fired("validate_on_renewal") == 2
+
+
 def test_other_requests_are_served_while_a_handshake_is_open(
     simulated: Simulated, endpoint: Endpoint, reply: type[Reply]
 ) -> None:
