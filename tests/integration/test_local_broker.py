@@ -1,6 +1,7 @@
 """The private RabbitMQ node that newcomers, the demo and the tests get."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,17 @@ def test_the_management_pages_want_the_login_of_the_node(rabbitmq: Broker) -> No
         stranger.management.call("GET", "whoami")
 
 
-def test_a_node_survives_its_owner_s_kill_neither_running_nor_empty(tmp_path: Path, rabbitmq: Broker) -> None:
+def also_known_to(run: Run, directory: Path) -> None:
+    """Let the successor of this session end these processes too, should the session be killed right now."""
+    for file in (directory / "pids").glob("*.json"):
+        copy = run.directory / "pids" / f"{directory.name}-{file.name}"
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(file, copy)
+
+
+def test_a_node_survives_its_owner_s_kill_neither_running_nor_empty(
+    tmp_path: Path, rabbitmq: Broker, local_run: Run
+) -> None:
     """The life of a second clone's node, beside the one of this session.
 
     Its owner is killed with SIGKILL in the worst way, without the kernel's help: the node goes on. The next start
@@ -71,6 +82,7 @@ def test_a_node_survives_its_owner_s_kill_neither_running_nor_empty(tmp_path: Pa
     """
     directory = tmp_path / "demo"
     killed = owner(tmp_path, "demo", "rabbitmq", tied=False)
+    also_known_to(local_run, directory)
     left = broker.find(directory)
     assert left is not None
     publish(left.amqp_url, b"written before the kill")

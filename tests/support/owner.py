@@ -17,7 +17,8 @@ from deploy.local.runs import Run, exit_on_signals
 def owner(var: Path, purpose: str, service: str, *, tied: bool = True) -> subprocess.Popen[bytes]:
     """Start the other process and wait until its service is ready."""
     words = [str(var), purpose, service, *([] if tied else ["untied"])]
-    child = subprocess.Popen([sys.executable, "-m", "tests.support.owner", *words], cwd=ROOT, stdout=subprocess.PIPE)
+    command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.support.owner", *words]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout is not None
     with child.stdout as output:
         assert output.readline() == b"ready\n"
