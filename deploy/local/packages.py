@@ -24,13 +24,16 @@ class Package:
     """A Debian package, how to tell that it is there, and what a person does who cannot have it."""
 
     name: str
-    patterns: tuple[str, ...]  # of files below the root that must all exist
+    patterns: tuple[str, ...]  # of files that must exist: its own program first, then what that needs
     seconds: int  # what the installation takes on an ordinary machine
     otherwise: str
     unpacks: bool = True  # also works from a folder below var/
+    service: str = ""  # of systemd, which the package brings
 
     def is_in(self, prefix: Path) -> bool:
-        return all(any(prefix.glob(pattern)) for pattern in self.patterns)
+        """Whether the program is there, and what it needs too or else in the system."""
+        own, *needed = self.patterns
+        return any(prefix.glob(own)) and all(_newest(prefix, pattern) for pattern in needed)
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,11 @@ class Installation:
     prefix: Path
 
     def find(self, pattern: str) -> Path:
-        """The file of that pattern; of several versions the last one."""
-        found = sorted(self.prefix.glob(pattern))
-        if not found:
+        """The file of that pattern; of several versions the newest one."""
+        found = _newest(self.prefix, pattern)
+        if found is None:
             raise LocalServiceError(f"There is no {pattern} in {self.prefix}; run `make clean` and try again.")
-        return found[-1]
+        return found
 
     def environment(self) -> dict[str, str]:
         """PATH and, for an unpacked tree, where its own programs and libraries are."""
@@ -60,6 +63,7 @@ RABBITMQ = Package(
     seconds=15,
     otherwise="or point ENTRA_SMS_AMQP_URL at a broker that exists, "
     "as in: export ENTRA_SMS_AMQP_URL=amqp://user:password@localhost:5672/",
+    service="rabbitmq-server",
 )
 POSTGRESQL = Package(
     name="postgresql",
@@ -139,8 +143,20 @@ def install(package: Package, root: list[str], *, log: Path, tell: Say = say) ->
     if done.returncode != 0 or not package.is_in(Path("/")):
         end = "\n  ".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
         raise LocalServiceError(f"{_unavailable(package, 'apt-get failed')}\nThe end of {log}:\n  {end}")
-    if Path("/run/systemd/system").is_dir():
-        tell(f"{package.name} is installed; its system service was not started, and nothing here uses it.")
+    if package.service and Path("/run/systemd/system").is_dir():
+        tell(
+            f"The service {package.service} of this machine was not started, and nothing here uses it; "
+            f"Debian starts it at the next boot unless you say: systemctl disable {package.service}"
+        )
+
+
+def _newest(prefix: Path, pattern: str) -> Path | None:
+    """In the tree, or in the system: only what the system lacked was unpacked."""
+    for root in (prefix, Path("/")):
+        found = sorted(root.glob(pattern))
+        if found:
+            return found[-1]
+    return None
 
 
 def _unavailable(package: Package, reason: str) -> str:
