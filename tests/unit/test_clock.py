@@ -41,7 +41,7 @@ def test_what_is_written_comes_back(moment: datetime) -> None:
         text = clock.to_text(moment)
     except OverflowError:
         return  # the first or last day of the calendar, elsewhere on earth
-    assert clock.from_text(text) == moment
+    assert clock.from_text(text) == moment.astimezone(UTC)
 
 
 def test_the_year_one_is_written_with_four_digits() -> None:
