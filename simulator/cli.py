@@ -62,6 +62,9 @@ class Settings(click.ParamType[dict[str, Any]]):
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on. There is no login: stay on loopback."
 )
+@click.option(
+    "--public-host", help="Name that others reach it by, for certificate and simulator.json. Default: --host."
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8443, show_default=True, help="0 takes a free one.")
 @click.option("--lively", type=float, default=0.0, metavar="RATE", help="Changes per second that happen by themselves.")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Simulated seconds in a real second.")
@@ -111,6 +114,7 @@ def _serve(
     directory: Path,
     *,
     host: str,
+    public_host: str | None,
     port: int,
     speed: float,
     knobs: tuple[dict[str, Any], ...],
@@ -120,7 +124,7 @@ def _serve(
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     settings = {name: value for knob in knobs for name, value in knob.items()}
     authority = ensure_authority(directory)
-    certificate_file, key_file = authority.issue(directory, "simulator", [host])
+    certificate_file, key_file = authority.issue(directory, "simulator", [public_host or host])
     # Millions of long-lived objects are made now, and none of them is garbage.
     gc.disable()
     try:
@@ -133,8 +137,9 @@ def _serve(
     gc.freeze()
     gc.enable()
     world.start()
-    announce(directory, server.origin, authority.certificate_file, world)
-    log.info("serving %s tenant(s) of %s users at %s", plan.tenants, plan.users, server.origin)
+    origin = f"https://{public_host or host}:{server.port}"
+    announce(directory, origin, authority.certificate_file, world)
+    log.info("serving %s tenant(s) of %s users at %s", plan.tenants, plan.users, origin)
     _wait_for_signal()
     world.stop()
     server.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from simulator import people
@@ -17,8 +18,18 @@ from simulator.schema import GROUP, USER
 from simulator.seed import group_values
 
 _GROUP_KINDS = ("security", "microsoft365", "distribution", "mail-enabled security")
-# Random text would make no sense in these.
-_SPECIAL = {"userPrincipalName", "createdDateTime", "deletedDateTime", "mobilePhone", "usageLocation", "userType"}
+# Random text would make no sense in these, or they never change in a living directory.
+_SPECIAL = {
+    "userPrincipalName",
+    "createdDateTime",
+    "deletedDateTime",
+    "mobilePhone",
+    "usageLocation",
+    "userType",
+    "groupTypes",
+    "mailEnabled",
+}
+_NEEDS_OCCASION = {"restore", "purge", "clear", "lose_manager", "enable"}
 _UNTRACKED_TEXT = ("aboutMe", "interests", "mySite", "preferredName")
 _SEARCHES = 200
 # Where chance finds nobody, a directory up to this size is looked through from end to end.
@@ -47,6 +58,8 @@ class Company:
         made: Counter[str] = Counter()
         kinds = list(self.acts)
         self._source.shuffle(kinds)
+        # What needs an occasion comes after what makes one: somebody has to leave before somebody can come back.
+        kinds.sort(key=lambda kind: kind.split(".")[1] in _NEEDS_OCCASION)
         attempts = 0
         while made.total() < count and attempts < 20 * count + 100:
             self._thorough = attempts < len(kinds)
@@ -100,6 +113,9 @@ class Company:
         person = people.draw_person(self._source)
         values = {"displayName": person.display_name, "givenName": person.given_name, "surname": person.surname}
         return self._update_any("user", values)
+
+    def move_abroad(self) -> DirectoryObject | None:
+        return self._update_any("user", {"usageLocation": self._source.choice(people.COUNTRIES).code})
 
     def change_principal_name(self) -> DirectoryObject | None:
         name = f"renamed.{self._source.randrange(10**9)}@{self._domain}"
@@ -162,8 +178,8 @@ class Company:
             "user.create": self.hire,
             "user.remove": self.leave,
             "user.restore": self.return_from_bin,
-            "user.purge": lambda: self._purge("user", "deleted"),
-            "user.purge_at_once": lambda: self._purge("user", "live"),
+            "user.purge": partial(self._purge, "user", "deleted"),
+            "user.purge_at_once": partial(self._purge, "user", "live"),
             "user.enable": self.enable,
             "user.disable": self.disable,
             "user.rename": self.rename,
@@ -176,12 +192,12 @@ class Company:
             "group.create": self.found_group,
             "group.remove": self.dissolve_group,
             "group.restore": self.revive_group,
-            "group.purge": lambda: self._purge("group", "deleted"),
+            "group.purge": partial(self._purge, "group", "deleted"),
             "group.rename": self.rename_group,
             "member.add_user": self.join,
-            "member.add_group": lambda: self._join("group"),
-            "member.add_device": lambda: self._join("device"),
-            "member.add_contact": lambda: self._join("orgContact"),
+            "member.add_group": partial(self._join, "group"),
+            "member.add_device": partial(self._join, "device"),
+            "member.add_contact": partial(self._join, "orgContact"),
             "member.remove": self.part,
             "member.add_and_remove": self.join_and_part,
         }
@@ -189,16 +205,14 @@ class Company:
             for name, kind in schema.kinds.items():
                 if name in _SPECIAL:
                     continue
-                acts[f"{schema.type}.set.{name}"] = lambda s=schema.type, n=name, k=kind: self._set(s, n, k)  # type: ignore[misc]
-                if name not in ("displayName", "accountEnabled"):
-                    acts[f"{schema.type}.clear.{name}"] = lambda s=schema.type, n=name: self._clear(s, n)  # type: ignore[misc]
-        acts["user.set.usageLocation"] = lambda: self._update_any(
-            "user", {"usageLocation": self._source.choice(people.COUNTRIES).code}
-        )
-        acts["user.clear.mobilePhone"] = lambda: self._clear("user", "mobilePhone")
-        acts["user.clear.usageLocation"] = lambda: self._clear("user", "usageLocation")
+                acts[f"{schema.type}.set.{name}"] = partial(self._set, schema.type, name, kind)
+                if kind != "flag" and name != "displayName":
+                    acts[f"{schema.type}.clear.{name}"] = partial(self._clear, schema.type, name)
+        acts["user.set.usageLocation"] = self.move_abroad
+        acts["user.clear.mobilePhone"] = partial(self._clear, "user", "mobilePhone")
+        acts["user.clear.usageLocation"] = partial(self._clear, "user", "usageLocation")
         for name in _UNTRACKED_TEXT:
-            acts[f"user.set_untracked.{name}"] = lambda n=name: self._set("user", n, "text")  # type: ignore[misc]
+            acts[f"user.set_untracked.{name}"] = partial(self._set, "user", name, "text")
         return acts
 
     # Inside

@@ -129,6 +129,8 @@ class Directory:
         """Let an object of any type join a group; ConflictError when it is a member already."""
         with self._lock:
             group, member = self._live(group_id, "group"), self._live(member_id)
+            if group_id == member_id:
+                raise ConflictError("A group cannot be a member of itself.")
             if member_id in self.truth.members.get(group_id, ()):
                 raise ConflictError(f"{member.name} is a member of {group.name} already.")
             self._record_edge(group, member, added=True)

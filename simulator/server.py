@@ -49,12 +49,11 @@ class Server:
     def __init__(self, application: Any, host: str, port: int, certificate: Path, key: Path) -> None:
         self._server = _HttpsServer((host, port), application, BuiltinSSLAdapter(str(certificate), str(key)))
         self._thread = threading.Thread(target=self._serve, name="https", daemon=True)
-        self._host = host
 
     @property
-    def origin(self) -> str:
-        """Scheme, host and port to be asked at; the port is known once started."""
-        return f"https://{self._host}:{self._server.bind_addr[1]}"
+    def port(self) -> int:
+        """The port it listens on, known once started."""
+        return int(self._server.bind_addr[1])
 
     def start(self) -> None:
         """Bind and serve in the background; OSError when the address is taken."""

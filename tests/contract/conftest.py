@@ -331,7 +331,7 @@ def simulate(
         _current.world = world
         world.start()
         worlds.append(world)
-        return Simulated(world, _server.origin, authority.certificate_file, _session)
+        return Simulated(world, f"https://127.0.0.1:{_server.port}", authority.certificate_file, _session)
 
     yield start
     for world in worlds:

@@ -95,7 +95,9 @@ def test_a_restart_keeps_the_authority_the_ids_and_the_secrets(started: Start, d
 
 
 def test_knobs_can_be_set_on_the_command_line(started: Start) -> None:
-    _, announcement = started("--users", "1", "--groups", "0", "--knob", "throttle=0.5", "--knob", "retry_after=date")
+    knobs = ("--knob", "throttle=0.5", "--knob", "retry_after=date")
+    _, announcement = started("--users", "1", "--groups", "0", "--public-host", "localhost", *knobs)
+    assert announcement["url"].startswith("https://localhost:")
     settings = ask(announcement, "/control/tenants/default/faults")["settings"]
     assert (settings["throttle"], settings["retry_after"]) == (0.5, "date")
 
