@@ -255,6 +255,7 @@ def test_delta_trails_behind_by_the_replication_lag(simulated: Simulated) -> Non
     simulated.control("PATCH", f"/users/{person}", {"displayName": "Second"})
     items, link = simulated.round(link)
     assert items == []
+    assert simulated.fired("replication_lag_seconds") == 1
     assert simulated.get(f"/users/{person}")["displayName"] == "Second"
     simulated.advance(101)
     items, link = simulated.round(link)

@@ -135,6 +135,7 @@ def test_notifications_can_be_delayed(watched: Simulated, endpoint: Endpoint) ->
     assert [item["resourceData"]["id"] for item in endpoint.wait_for_items(1)] == [early]
     watched.advance(901)
     assert [item["resourceData"]["id"] for item in endpoint.wait_for_items(2)] == [early, late]
+    assert watched.fired("notification_delay_seconds") == 1
 
 
 @pytest.mark.parametrize(
