@@ -117,7 +117,9 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     launcher.chmod(0o755)
     deb = tmp_path / "greeter_1_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True)
-    apt_get = f'#!/bin/sh\ncase "$*" in\n*install*) echo "Inst greeter (1)";;\n*download*) cp {deb} .;;\nesac\n'
+    apt_get = (
+        f'#!/bin/sh\ncase " $* " in\n*" install "*) echo "Inst greeter (1)";;\n*" download "*) cp {deb} .;;\nesac\n'
+    )
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", {"apt-get": apt_get})["PATH"])
     return deb
 
