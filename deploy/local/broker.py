@@ -105,7 +105,7 @@ def start(
     running = find(run.directory)
     if running is not None:
         return running
-    end_leftovers(run.directory, kept_too=("rabbitmq", "epmd"))  # one that stayed up but does not answer
+    end_leftovers(run.directory, kept_too=True, only=("rabbitmq", "epmd"))  # one that stayed up but does not answer
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     installation = packages.ensure(packages.RABBITMQ, tell=tell)

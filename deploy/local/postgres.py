@@ -75,7 +75,7 @@ def start(run: Run, *, fresh: bool = False, kept: bool = False, tell: Say = say)
     running = find(run.directory)
     if running is not None:
         return running
-    end_leftovers(run.directory, kept_too=("postgres",))  # one that stayed up but does not answer
+    end_leftovers(run.directory, kept_too=True, only=("postgres",))  # one that stayed up but does not answer
     installation = packages.ensure(packages.POSTGRESQL, tell=tell)
     tell(f"Starting a private PostgreSQL cluster in {folder} (about 1 s) ...")
     if fresh:

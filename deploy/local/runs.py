@@ -113,15 +113,20 @@ class Run:
         self.close()
 
 
-def end_leftovers(directory: Path, *, kept_too: bool | Collection[str] = False) -> list[str]:
+def end_leftovers(
+    directory: Path, *, kept_too: bool | Collection[str] = False, only: Collection[str] | None = None
+) -> list[str]:
     """End the processes that a former owner of the folder left alive; their names.
 
     Args:
         directory: The folder, locked by the caller or owned by nobody.
         kept_too: Whether to end also what was started to stay; all of it, or that of these names.
+        only: Touch no others than these names; the folder's owner itself may have started those.
     """
     ended = []
     for path in sorted((directory / "pids").glob("*.json")):
+        if only is not None and path.stem not in only:
+            continue
         file = PidFile(path)
         record = file.read()
         if record is not None and record.identity.is_alive:

@@ -80,3 +80,10 @@ def test_after_a_killed_owner_the_next_start_works(tmp_path: Path, tied: bool) -
     with Run.claim("demo", var=tmp_path) as run:
         assert postgres.start(run).is_ready()
     eventually(lambda: not processes_of(tmp_path))
+
+
+def test_starting_a_cluster_leaves_the_other_processes_of_its_run_alone(tmp_path: Path) -> None:
+    with Run.claim("demo", var=tmp_path) as run:
+        sleeper = run.start("sleeper", ["sleep", "600"])
+        postgres.start(run)
+        assert sleeper.exit_status is None
