@@ -117,11 +117,13 @@ class Notifier:
             self._post_later(Letter(tenant, subscription, forged, letter.created_at), delay)
 
     def _post_later(self, letter: Letter, delay: float) -> None:
-        self._agenda.after(delay, lambda: self._gather(letter))
+        """Plan from the moment of the write, so that an advance of the clock right after it finds the plan made."""
+        due = letter.created_at + delay
+        self._agenda.at(due, lambda: self._gather(letter, due))
 
     # Gathering
 
-    def _gather(self, letter: Letter) -> None:
+    def _gather(self, letter: Letter, due: float) -> None:
         """Put a due notification into the outbox of its address, on the agenda's thread."""
         faults, subscription = letter.tenant.faults, letter.subscription
         url = subscription.notification_url
@@ -131,20 +133,20 @@ class Notifier:
         if verdict == "drop":
             letter.tenant.statistics.notification("dropped_by_endpoint_state")
             return
-        late = _DELAY_OF_SLOW_ENDPOINTS if verdict == "delay" else 0.0
-        if late:
+        if verdict == "delay":
+            late = due + _DELAY_OF_SLOW_ENDPOINTS
+            self._agenda.at(late, lambda: self._put(url, letter, late))
             letter.tenant.statistics.notification("delayed_by_endpoint_state")
-            self._agenda.after(late, lambda: self._put(url, letter, 0.0))
         else:
-            self._put(url, letter, faults.seconds("notification_batch_window_seconds"))
+            self._put(url, letter, due + faults.seconds("notification_batch_window_seconds"))
 
-    def _put(self, url: str, letter: Letter, window: float) -> None:
+    def _put(self, url: str, letter: Letter, closing_at: float) -> None:
         with self._lock:
             waiting = self._outbox.setdefault(url, [])
             waiting.append(letter)
             first = len(waiting) == 1
         if first:
-            self._agenda.after(window, lambda: self._flush(url))
+            self._agenda.at(closing_at, lambda: self._flush(url))
 
     def _flush(self, url: str) -> None:
         with self._lock:

@@ -121,6 +121,5 @@ def test_change_and_lifecycle_items_may_share_a_body(
     simulated.hire()
     simulated.control("POST", "/lifecycle", {"event": "missed", "subscription_id": subscription["id"]}, expect=202)
     simulated.advance(3_600)
-    simulated.advance(3_600)
     [delivery] = endpoint.wait_for_deliveries(1)
     assert sorted("lifecycleEvent" in item for item in delivery.items) == [False, True]
