@@ -5,6 +5,7 @@ Tokens go to the configured Graph origin only; a link of another origin is refus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -22,6 +23,8 @@ from common.errors import AccessError, BadPageError
 from common.graph.answers import GraphUnavailableError, raise_for_answer
 
 CONNECTIONS = 32
+CROOKED = re.compile(r"[\x00-\x20\x7f\\]")
+"""What no address contains as it stands, and what one reader of addresses drops where another splits them."""
 
 log = logging.get("graph")
 REQUESTS = Counter("entra_sms_graph_requests_total", "Requests to Graph by HTTP status.", ["status"])
@@ -103,6 +106,7 @@ class GraphHttp:
         try:
             parts = urlsplit(url)
             own = _origin(url) == self._origin and parts.username is None and parts.password is None
+            own = own and not CROOKED.search(url)
         except ValueError:
             own = False
         if not own:
