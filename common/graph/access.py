@@ -14,6 +14,11 @@ PROBES: tuple[tuple[str, str], ...] = (
 )
 """Permission -> the cheapest read that fails without it. Delta with ``latest`` returns no data at all."""
 
+SUBSCRIBING_TO_GROUPS = "Group.Read.All"
+MAY_SUBSCRIBE_TO_GROUPS = frozenset(
+    {"Group.Read.All", "Group.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+)
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -34,7 +39,9 @@ def check_access(client: GraphClient) -> list[Proof]:
         AccessError: Entra refuses the credentials themselves.
         RetryLaterError: Graph or the login service cannot be asked now.
     """
-    return [_prove(client, permission, path) for permission, path in PROBES]
+    proofs = [_prove(client, permission, path) for permission, path in PROBES]
+    shown = client.shown_permissions()
+    return [_unless_unseen(proof, shown) for proof in proofs]
 
 
 def _prove(client: GraphClient, permission: str, path: str) -> Proof:
@@ -43,10 +50,21 @@ def _prove(client: GraphClient, permission: str, path: str) -> Proof:
     except AccessError as error:
         if error.code.startswith("AADSTS") or error.code == "InvalidAuthenticationToken":
             raise
-        return Proof(
-            permission,
-            f"The application permission {permission} is missing or not consented to [{error.code}]. In the Entra "
-            "admin center open App registrations > your application > API permissions, add it as an application "
-            "permission of Microsoft Graph, and click 'Grant admin consent'.",
-        )
+        return _missing(permission, error.code)
     return Proof(permission)
+
+
+def _unless_unseen(proof: Proof, shown: frozenset[str] | None) -> Proof:
+    """No read tells whether groups may be subscribed to, since GroupMember.Read.All opens every read of them."""
+    if proof.permission != SUBSCRIBING_TO_GROUPS or not proof.works or shown is None or shown & MAY_SUBSCRIBE_TO_GROUPS:
+        return proof
+    return _missing(proof.permission, "not among the roles of the token")
+
+
+def _missing(permission: str, code: str) -> Proof:
+    return Proof(
+        permission,
+        f"The application permission {permission} is missing or not consented to [{code}]. In the Entra admin center "
+        "open App registrations > your application > API permissions, add it as an application permission of "
+        "Microsoft Graph, and click 'Grant admin consent'.",
+    )

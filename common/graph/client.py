@@ -12,7 +12,7 @@ from common.config import Settings
 from common.errors import BadPageError
 from common.graph.http import GraphHttp
 from common.graph.resources import SELECT
-from common.graph.tokens import Credentials, Tokens
+from common.graph.tokens import Credentials, Tokens, roles_of
 from common.messages import Stream
 
 CHANGE_TYPES = "updated,deleted"
@@ -98,6 +98,10 @@ class GraphClient:
     def probe(self, path: str) -> dict[str, Any]:
         """Read `path` (below /v1.0) for what it answers; used to prove a permission."""
         return self._http.call("GET", f"{self._base}/{path}", self._tokens)
+
+    def shown_permissions(self) -> frozenset[str] | None:
+        """Return the permissions that the access token shows, or None where it shows nothing; only for a hint."""
+        return roles_of(self._tokens(False))
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions of the application in the tenant."""
