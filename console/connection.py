@@ -22,7 +22,7 @@ from common.graph.tokens import Credentials
 from common.secrets import Vault
 from console import addresses
 
-PUBLISH_SECONDS = 5.0
+PUBLISH_SECONDS = 3.0
 
 
 class Installation:

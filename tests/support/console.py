@@ -4,9 +4,10 @@ import io
 import logging
 import os
 import pty
+import select
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from console import cli
 from tests.support.book import SECRET_KEY
 
 ROOT = Path(__file__).parents[2]
+QUIET_SECONDS = 60.0
 COMMAND = (sys.executable, "-m", "console")
 
 
@@ -64,8 +66,11 @@ class EntraSms:
         out, err = process.communicate(timeout=60)
         return Ended(process.returncode, out or "", err or "")
 
-    def on_terminal(self, *arguments: str, typed: str = "", columns: int = 80) -> Ended:
-        """Run the command on a terminal, on which `typed` was typed ahead; `out` is all that the terminal shows."""
+    def on_terminal(self, *arguments: str, dialogue: Sequence[tuple[str, str]] = (), columns: int = 80) -> Ended:
+        """Run the command on a terminal; `out` is all that it shows.
+
+        `dialogue` are pairs of what is awaited to be shown and what is then typed, with Enter.
+        """
         main, side = pty.openpty()
         process = self.start(
             *arguments,
@@ -76,21 +81,25 @@ class EntraSms:
             start_new_session=True,
         )
         os.close(side)
-        os.write(main, typed.encode())
-        shown = b"".join(_until_closed(main))
-        os.close(main)
-        return Ended(process.wait(60), shown.decode(errors="replace"), "")
-
-
-def _until_closed(terminal: int) -> Iterator[bytes]:
-    while True:
         try:
-            part = os.read(terminal, 65_536)
+            shown = _talk(main, list(dialogue))
+            return Ended(process.wait(60), shown, "")
+        finally:
+            process.kill()
+            os.close(main)
+
+
+def _talk(terminal: int, dialogue: list[tuple[str, str]]) -> str:
+    shown, heard = "", 0
+    while select.select([terminal], [], [], QUIET_SECONDS)[0]:
+        try:
+            shown += os.read(terminal, 65_536).decode(errors="replace")
         except OSError:
-            return  # Linux says EIO when the other side has gone
-        if not part:
-            return
-        yield part
+            return shown  # Linux says EIO when the other side has gone
+        if dialogue and dialogue[0][0] in shown[heard:]:
+            heard = len(shown)
+            os.write(terminal, f"{dialogue.pop(0)[1]}\n".encode())
+    raise AssertionError(f"the command waits for something; shown so far: {shown}")
 
 
 @contextmanager
