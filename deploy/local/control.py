@@ -38,7 +38,7 @@ class Control:
         )
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call `path` below the tenant's control address and return the JSON of the answer."""
+        """Call `path` below the tenant's control address and return the JSON of the answer; None if it has none."""
         with requests.Session() as session:
             session.trust_env = False  # a proxy or a CA bundle of the shell has no business on loopback
             answer = session.request(
@@ -49,7 +49,7 @@ class Control:
                 timeout=_ANSWER_SECONDS,
             )
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def directory(self) -> dict[str, Any]:
         """Return the truth: all live users and groups with their members."""

@@ -1,4 +1,4 @@
-"""The real gunicorn command as a process, with TLS, and a broker that may die."""
+"""The real commands as processes: the webhook alone, with TLS and a broker that may die; and the whole system."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ import requests
 import trustme
 
 from deploy.local.ports import Reservation
+from deploy.local.runs import Run
+from deploy.local.system import System
 from tests.support import mortal_broker as mortal
 from tests.support.eventually import eventually
 from tests.support.mortal_broker import MortalBroker
 from tests.support.notifications import SECRET_KEY
+from tests.support.whole_system import IMPATIENT
 
 ROOT = Path(__file__).parents[2]
 ANSWER_SECONDS = 2.0
@@ -191,3 +194,10 @@ def mortal_broker(_mortal_broker: MortalBroker) -> Iterator[MortalBroker]:
 def trusting(authority: Authority) -> ssl.SSLContext:
     """For tests that write to the socket themselves."""
     return ssl.create_default_context(cafile=str(authority.bundle))
+
+
+@pytest.fixture
+def system(tmp_path: Path, amqp_url: str, database_url: str) -> Iterator[System]:
+    """The whole system, nothing of it started yet; what the test starts ends with the test."""
+    with Run.claim("system", var=tmp_path) as run:
+        yield System(run, amqp_url, database_url, IMPATIENT)

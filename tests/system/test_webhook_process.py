@@ -124,6 +124,28 @@ def test_sigterm_ends_it_cleanly_and_tidily(start_webhook: Start, amqp_url: str,
     assert not list(tmp_path.glob("entra-sms-webhook-*"))
 
 
+def test_a_hangup_makes_it_read_its_files_again(start_webhook: Start, amqp_url: str, tmp_path: Path) -> None:
+    previous = tmp_path / "previous-key"
+    previous.touch()
+    webhook = start_webhook(amqp_url, ENTRA_SMS_SECRET_KEY_PREVIOUS_FILE=str(previous))
+    old_key = "the-key-before-the-rotation-0123456789"
+    item = change(ClientStates.from_settings(config.load({"ENTRA_SMS_SECRET_KEY": old_key})), Stream.USERS)
+
+    def arrives() -> bool:
+        assert webhook.post(NOTIFICATIONS, json={"value": [item]}).status_code == 202
+        webhook.session.close()  # the next one may then reach another process
+        return message_in(amqp_url, topology.REQUESTS)[0] is not None
+
+    assert webhook.post(NOTIFICATIONS, json={"value": [change(STATES, Stream.USERS)]}).status_code == 202
+    assert message_in(amqp_url, topology.REQUESTS)[0] is not None
+    assert not arrives()
+    previous.write_text(old_key)
+    webhook.process.send_signal(signal.SIGHUP)
+    eventually(arrives, despite=(AssertionError, requests.RequestException))
+    assert webhook.metrics()['entra_sms_webhook_items_total{outcome="wrong_client_state"}'] >= 1
+    assert webhook.terminate() == 0
+
+
 def test_the_metrics_are_the_sum_of_all_processes_also_of_one_that_died(start_webhook: Start, amqp_url: str) -> None:
     webhook = start_webhook(amqp_url)
     good = change(STATES, Stream.USERS)
