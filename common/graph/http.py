@@ -116,15 +116,21 @@ class GraphHttp:
         self, method: str, url: str, token: str, body: dict[str, Any] | None, timeout_seconds: float | None
     ) -> requests.Response:
         request_id = str(uuid4())
+
+        def bearer(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+            prepared.headers["Authorization"] = f"Bearer {token}"  # as `auth`, since else a .netrc would replace it
+            return prepared
+
         headers = {
-            "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "User-Agent": f"entra-sms-sync/{__version__}",
             "client-request-id": request_id,
             "x-ms-throttle-priority": "Low",
         }
         try:
-            prepared = self.session.prepare_request(requests.Request(method, url, headers=headers, json=body))
+            prepared = self.session.prepare_request(
+                requests.Request(method, url, headers=headers, json=body, auth=bearer)
+            )
             prepared.url = url  # links of Graph go back untouched; `requests` would quote them anew
             response = self.session.send_verbatim(prepared, timeout_seconds)
         except requests.RequestException as error:

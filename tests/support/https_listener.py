@@ -38,7 +38,7 @@ def https_listener(folder: Path) -> Iterator[HttpsListener]:
             self.end_headers()
             self.wfile.write(listener.body)
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Say nothing: pytest's output is for failures."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
