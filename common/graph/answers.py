@@ -104,13 +104,21 @@ def retry_after_seconds(value: str | None, *, now: float | None = None) -> float
     try:
         seconds = float(value)
     except ValueError:
-        moment = email.utils.parsedate_tz(value)
+        moment = _moment(value)
         if moment is None:
             return None
-        seconds = email.utils.mktime_tz(moment) - (time.time() if now is None else now)
+        seconds = moment - (time.time() if now is None else now)
     if seconds != seconds:  # noqa: PLR0124 - "nan" is the one value unequal to itself
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _moment(text: str) -> float | None:
+    parts = email.utils.parsedate_tz(text)
+    try:
+        return None if parts is None else email.utils.mktime_tz(parts)
+    except (ValueError, OverflowError):
+        return None  # a date of no calendar
 
 
 def _raise_for_dead_token(status: int, code: str, said: str) -> None:
