@@ -70,7 +70,8 @@ def raise_for_answer(response: requests.Response, *, carries_token: bool) -> Non
     status = response.status_code
     if 200 <= status < 300:
         return
-    code, message = error_of(response)
+    codes, message = error_of(response)
+    code = codes[0] if codes else ""
     said = f"Graph answered {status} {code}".rstrip() + "."
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))
     if status == 429 or (status == 503 and retry_after is not None):
@@ -84,17 +85,22 @@ def raise_for_answer(response: requests.Response, *, carries_token: bool) -> Non
     if status in (401, 403):
         raise _access_error(status, code, message)
     if carries_token:
-        _raise_for_dead_token(status, code, said)
+        _raise_for_dead_token(status, codes, said)
     raise GraphRefusedError(said, status, code)
 
 
-def error_of(response: requests.Response) -> tuple[str, str]:
-    """Return `error.code` and `error.message`, empty when the body is not of that shape."""
+def error_of(response: requests.Response) -> tuple[list[str], str]:
+    """Return the codes of an error, the outer one first, and its message; empty when the body is not of that shape."""
     try:
         error = orjson.loads(response.content)["error"]
-        return str(error.get("code") or ""), str(error.get("message") or "")
+        message = str(error.get("message") or "")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return "", ""
+        return [], ""
+    codes = []
+    while isinstance(error, dict):
+        codes.append(str(error.get("code") or ""))
+        error = error.get("innerError") or error.get("innererror")
+    return codes, message
 
 
 def retry_after_seconds(value: str | None, *, now: float | None = None) -> float | None:
@@ -121,14 +127,14 @@ def _moment(text: str) -> float | None:
         return None  # a date of no calendar
 
 
-def _raise_for_dead_token(status: int, code: str, said: str) -> None:
-    lowered = code.lower()
-    if lowered in DEAD_PAGE_CODES:
+def _raise_for_dead_token(status: int, codes: list[str], said: str) -> None:
+    lowered = {code.lower() for code in codes}
+    if lowered & DEAD_PAGE_CODES:
         raise PageTokenExpiredError(said)
-    if status == 410 or lowered in DEAD_TOKEN_CODES:
+    if status == 410 or lowered & DEAD_TOKEN_CODES:
         raise ResyncNeededError(said)
     if status == 400:
-        raise DoubtfulTokenError(said, status, code)
+        raise DoubtfulTokenError(said, status, codes[0] if codes else "")
 
 
 def _access_error(status: int, code: str, message: str) -> EntraSmsError:
