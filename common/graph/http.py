@@ -6,9 +6,8 @@ Tokens go to the configured Graph origin only; a link of another origin is refus
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -55,6 +54,13 @@ class VerifiedSession(requests.Session):
         return self.send(prepared, allow_redirects=False, timeout=timeout, **environment)
 
 
+class AccessToken(Protocol):
+    """Where access tokens come from; see `common.graph.tokens.Tokens`."""
+
+    def __call__(self, renew: bool) -> str: ...
+    def forget(self) -> None: ...
+
+
 class GraphHttp:
     """Authorised requests to the one Graph origin of the settings; shared by all tenants and threads."""
 
@@ -67,7 +73,7 @@ class GraphHttp:
         self,
         method: str,
         url: str,
-        token: Callable[[bool], str],
+        token: AccessToken,
         *,
         body: dict[str, Any] | None = None,
         carries_token: bool = False,
@@ -90,7 +96,7 @@ class GraphHttp:
         try:
             raise_for_answer(response, carries_token=carries_token)
         except AccessError:
-            token(True)  # consent that was just given shows only in a new token
+            token.forget()  # consent shows only in a token that is made after it was given
             raise
         except GraphUnavailableError:
             self.session.get_adapter(self.root).close()  # the next try begins with a new connection

@@ -86,6 +86,12 @@ class Tokens:
             return str(answer["access_token"])
         raise _refusal(answer)
 
+    def forget(self) -> None:
+        """Fetch a new access token when one is needed next."""
+        with self._lock:
+            if self._application is not None:
+                self._application.remove_tokens_for_client()
+
     def _acquire(self, *, renew: bool) -> dict[str, Any]:
         application = self._application or self._make_application()
         self._application = application
