@@ -22,8 +22,8 @@ from common.db import tenants as tenant_rows
 from common.db.engine import Database
 from common.db.tables import subscriptions, tenants
 from common.db.tenants import Tenant, TenantState
-from common.errors import AccessError, EntraSmsError, SettingsError
-from common.graph.answers import GraphConflictError, GraphNotFoundError
+from common.errors import AccessError, EntraSmsError, RetryLaterError, SettingsError
+from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError
 from common.graph.client import GraphClient, Subscription
 from common.messages import Reason, Stream, SyncRequest
 from worker import access
@@ -108,12 +108,19 @@ class Reconciler:
         self._publisher.publish(outgoing.request(request), timeout_seconds=10.0)
 
     def _post(self, tenant: Tenant, client: GraphClient, stream: Stream) -> Subscription:
-        return client.create_subscription(
-            stream,
-            public_url=self._settings.public_url,
-            client_state=self._client_states.make(tenant.tenant_id, stream),
-            expires_at=self._expiry(),
-        )
+        try:
+            return client.create_subscription(
+                stream,
+                public_url=self._settings.public_url,
+                client_state=self._client_states.make(tenant.tenant_id, stream),
+                expires_at=self._expiry(),
+            )
+        except GraphRefusedError as error:
+            raise RetryLaterError(
+                f"Graph makes no subscription for {self._settings.public_url}: {error} The webhook must be reachable "
+                "there from the internet, with a certificate that Graph trusts, and answer within 10 s. "
+                "Until then the address book is kept up to date by polling."
+            ) from error
 
     def _renew(self, tenant: Tenant, client: GraphClient, stream: Stream, subscription_id: str) -> None:
         try:
