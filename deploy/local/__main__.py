@@ -115,7 +115,7 @@ def postgres_status(purpose: str) -> None:
 
 def _down(purpose: str, *names: str) -> None:
     with Run.claim(purpose) as run:
-        ended = runs.end_leftovers(run.directory, kept_too=names)
+        ended = runs.end_processes(run.directory, *names)
     say(f"Stopped {', '.join(ended)}." if ended else "Nothing was up.")
 
 

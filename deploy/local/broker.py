@@ -20,7 +20,7 @@ from deploy.local.management import Management
 from deploy.local.ports import Reservation
 from deploy.local.processes import AT_ONCE, Ending, Process
 from deploy.local.rabbitmq import Node
-from deploy.local.runs import Run, Say, end_leftovers, runs_there, say
+from deploy.local.runs import Run, Say, end_processes, runs_there, say
 
 URL_VARIABLE = "ENTRA_SMS_AMQP_URL"
 MANAGEMENT_VARIABLE = "ENTRA_SMS_AMQP_MANAGEMENT_URL"
@@ -105,7 +105,7 @@ def start(
     running = find(run.directory)
     if running is not None:
         return running
-    end_leftovers(run.directory, kept_too=True, only=("rabbitmq", "epmd"))  # one that stayed up but does not answer
+    end_processes(run.directory, "rabbitmq", "epmd")  # one that stayed up but does not answer
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     installation = packages.ensure(packages.RABBITMQ, tell=tell)

@@ -27,7 +27,7 @@ def _end_run(lock: Path) -> list[str]:
             ended.append(f"{directory.name} (pid {owner.pid})")
     else:
         held.close()
-    return ended + [f"{name} of {directory.name}" for name in runs.end_leftovers(directory, kept_too=True)]
+    return ended + [f"{name} of {directory.name}" for name in runs.end_processes(directory)]
 
 
 if __name__ == "__main__":

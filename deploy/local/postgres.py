@@ -22,7 +22,7 @@ from deploy.local.errors import LocalServiceError
 from deploy.local.packages import Installation
 from deploy.local.ports import Reservation
 from deploy.local.processes import Ending, Process
-from deploy.local.runs import Run, Say, end_leftovers, runs_there, say
+from deploy.local.runs import Run, Say, end_processes, runs_there, say
 
 USER = "local"
 _START_SECONDS = 60.0
@@ -75,7 +75,7 @@ def start(run: Run, *, fresh: bool = False, kept: bool = False, tell: Say = say)
     running = find(run.directory)
     if running is not None:
         return running
-    end_leftovers(run.directory, kept_too=True, only=("postgres",))  # one that stayed up but does not answer
+    end_processes(run.directory, "postgres")  # one that stayed up but does not answer
     installation = packages.ensure(packages.POSTGRESQL, tell=tell)
     tell(f"Starting a private PostgreSQL cluster in {folder} (about 1 s) ...")
     if fresh:

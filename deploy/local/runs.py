@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from deploy.local import processes
 from deploy.local.errors import LocalServiceError
 from deploy.local.locks import try_lock
 from deploy.local.paths import ROOT, VAR
-from deploy.local.processes import POLITE, Ending, Identity, PidFile, Process
+from deploy.local.processes import POLITE, Ending, Identity, PidFile, Process, Record
 
 Say = Callable[[str], None]
 
@@ -113,24 +113,23 @@ class Run:
         self.close()
 
 
-def end_leftovers(
-    directory: Path, *, kept_too: bool | Collection[str] = False, only: Collection[str] | None = None
-) -> list[str]:
-    """End the processes that a former owner of the folder left alive; their names.
+def end_leftovers(directory: Path) -> list[str]:
+    """End what a former owner of the folder left alive, but not what was started to stay; the names."""
+    return _end(directory, lambda _, record: not record.kept)
 
-    Args:
-        directory: The folder, locked by the caller or owned by nobody.
-        kept_too: Whether to end also what was started to stay; all of it, or that of these names.
-        only: Touch no others than these names; the folder's owner itself may have started those.
-    """
+
+def end_processes(directory: Path, *names: str) -> list[str]:
+    """End the processes of these names, or all, also those that were started to stay; the names of what was ended."""
+    return _end(directory, lambda name, _: not names or name in names)
+
+
+def _end(directory: Path, is_meant: Callable[[str, Record], bool]) -> list[str]:
     ended = []
     for path in sorted((directory / "pids").glob("*.json")):
-        if only is not None and path.stem not in only:
-            continue
         file = PidFile(path)
         record = file.read()
         if record is not None and record.identity.is_alive:
-            if record.kept and not (kept_too is True or (kept_too and path.stem in kept_too)):
+            if not is_meant(path.stem, record):
                 continue
             record.identity.end(record.ending)
             ended.append(path.stem)

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, inspect
 
 from deploy.local import postgres
 from deploy.local.postgres import Cluster
-from deploy.local.runs import Run, end_leftovers
+from deploy.local.runs import Run, end_processes
 from tests.support.eventually import eventually
 from tests.support.observed import listening_of, processes_of
 from tests.support.owner import owner
@@ -68,7 +68,7 @@ def test_a_cluster_that_stays_up_is_taken_over(tmp_path: Path) -> None:
     with Run.claim("demo", var=tmp_path) as second:
         assert postgres.start(second) == kept
     assert kept.is_ready()
-    assert end_leftovers(tmp_path / "demo", kept_too=["postgres"]) == ["postgres"]
+    assert end_processes(tmp_path / "demo", "postgres") == ["postgres"]
     eventually(lambda: not processes_of(tmp_path))
 
 

@@ -12,7 +12,7 @@ import pytest
 from deploy.local import leftovers
 from deploy.local.errors import LocalServiceError
 from deploy.local.processes import POLITE, Ending, Identity, PidFile, Record
-from deploy.local.runs import Run, end_leftovers, runs_there
+from deploy.local.runs import Run, end_processes, runs_there
 from tests.support.eventually import eventually
 from tests.support.observed import is_gone
 from tests.support.owner import owner
@@ -105,7 +105,7 @@ def test_a_kept_child_survives_the_next_run(tmp_path: Path) -> None:
     with Run.claim("demo", var=tmp_path) as second:
         assert runs_there(second.directory, "sleeper")
     assert not is_gone(child.pid)
-    assert end_leftovers(second.directory, kept_too=["sleeper"]) == ["sleeper"]
+    assert end_processes(second.directory, "sleeper") == ["sleeper"]
     assert is_gone(child.pid)
 
 
