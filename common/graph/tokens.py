@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msal
+import orjson
 import requests
 from msal.exceptions import MsalError
 
@@ -113,8 +114,16 @@ class Tokens:
                 instance_discovery=False,  # the authority comes from the settings; nobody else is to be asked
                 http_client=self._session,
             )
-        except ValueError:
-            raise _refusal({"error_codes": [90002]}) from None
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError):
+            raise self._discovery_trouble() from None
+
+    def _discovery_trouble(self) -> EntraSmsError:
+        """Ask for the discovery document ourselves: MSAL raises the same for an unknown tenant and a proxy's page."""
+        response = self._session.get(f"{self._authority}/v2.0/.well-known/openid-configuration")
+        answer = _object(response) if response.status_code == requests.codes.bad_request else {}
+        if "error" in answer:
+            return _refusal(answer)
+        return GraphUnavailableError(f"The login service answered {response.status_code} in an unknown shape.")
 
 
 def roles_of(token: str) -> frozenset[str] | None:
@@ -128,6 +137,14 @@ def roles_of(token: str) -> frozenset[str] | None:
         return frozenset(str(role) for role in claims["roles"])
     except (IndexError, ValueError, KeyError, TypeError):
         return None
+
+
+def _object(response: requests.Response) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(answer: dict[str, Any]) -> EntraSmsError:
