@@ -16,8 +16,9 @@ from common.config import Settings
 Logger = structlog.stdlib.BoundLogger
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-NOISY = {"pika": logging.CRITICAL, "alembic": logging.WARNING, "urllib3": logging.ERROR, "msal": logging.WARNING}
-"""pika reports every lost connection by itself; ours say it once and with what happens next."""
+NOISY = {"pika": logging.CRITICAL, "alembic": logging.WARNING, "urllib3": logging.ERROR, "msal": logging.CRITICAL}
+"""pika reports every lost connection by itself; ours say it once and with what happens next. MSAL writes an answer that
+is cut short into the log, with the token in it."""
 
 
 def configure(settings: Settings, process: str) -> None:

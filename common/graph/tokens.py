@@ -81,7 +81,7 @@ class Tokens:
         with self._lock:
             try:
                 answer = self._acquire(renew=renew)
-            except (requests.RequestException, MsalError) as error:
+            except (requests.RequestException, MsalError, ValueError) as error:  # ValueError: the answer is no JSON
                 raise GraphUnavailableError(f"The login service failed: {type(error).__name__}.") from None
         if "access_token" in answer:
             return str(answer["access_token"])
