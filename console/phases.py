@@ -107,7 +107,8 @@ def stillness(seconds: float, workers: int | None) -> str:
         return f"{said}, and RabbitMQ cannot be reached any more. The sync goes on when it is back and a worker runs."
     if workers == 0:
         return f"{said}: no worker seems to run, since nobody listens on the queue. {start}"
-    return f"{said}, though {plural(workers, 'worker')} listens. The worker's log tells what it is doing."
+    listening = "1 worker listens" if workers == 1 else f"{number(workers)} workers listen"
+    return f"{said}, though {listening}. The worker's log tells what is going on."
 
 
 def _reading(advance: Advance, asked: Asked, now: datetime, total: int | None) -> str:
