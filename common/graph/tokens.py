@@ -22,6 +22,7 @@ HOW_TO_RENEW = (
     "In the Entra admin center open App registrations > your application > Certificates & secrets, make a new client "
     "secret and copy its Value (not its Secret ID)."
 )
+BUSY = "temporarily_unavailable"
 REFUSALS: dict[int, tuple[str, str]] = {
     7000215: ("The client secret is wrong.", HOW_TO_RENEW),
     7000222: ("The client secret has expired.", HOW_TO_RENEW),
@@ -99,8 +100,9 @@ class Tokens:
         if renew:
             application.remove_tokens_for_client()
         answer: dict[str, Any] = application.acquire_token_for_client(scopes=self._scopes)
-        if "access_token" not in answer:
-            # MSAL would repeat a refusal from memory for a minute: the next try is to ask Entra itself.
+        if "access_token" not in answer and answer.get("error") != BUSY:
+            # MSAL would repeat a refusal from memory for a minute: the next try is to ask Entra itself. Only when Entra
+            # asked to be left alone is that memory right.
             self._application = None
         return answer
 
@@ -151,7 +153,7 @@ def _refusal(answer: dict[str, Any]) -> EntraSmsError:
     codes = answer.get("error_codes") or []
     number = codes[0] if codes and isinstance(codes[0], int) else 0
     error = str(answer.get("error", "unknown"))
-    if error == "temporarily_unavailable":
+    if error == BUSY:
         return GraphUnavailableError("The login service is temporarily unavailable.")
     code = f"AADSTS{number}" if number else error
     reason, advice = REFUSALS.get(
