@@ -19,6 +19,7 @@ from common.broker import connection as broker_connection
 from common.config import Settings
 
 EVENTS_SECONDS = 0.5
+FAREWELL_SECONDS = 0.1
 LONGEST_RECONNECT_SECONDS = 10.0
 
 log = logging.get("consumer")
@@ -91,6 +92,7 @@ class Consumer:
             log.info("broker_connected", queues=self._queues)
             while not self._stopping.is_set():
                 connection.process_data_events(time_limit=EVENTS_SECONDS)
+            connection.process_data_events(time_limit=FAREWELL_SECONDS)  # acknowledgements that came with the stop
         finally:
             if connection.is_open:
                 connection.close()
