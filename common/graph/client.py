@@ -22,7 +22,7 @@ CREATE_SUBSCRIPTION_SECONDS = 60.0
 """Graph calls the webhook twice before it answers a creation, and gives each call 10 s."""
 
 MEMBERS_PAGE = 999
-MEMBERS_PAGES_LIMIT = 10_000
+LIST_PAGES_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,8 @@ class GraphClient:
         return self._http.call("GET", f"{self._base}/{stream}/{object_id}?$select={names}", self._tokens)
 
     def members(self, group_id: str) -> Iterator[dict[str, Any]]:
-        """Yield all direct members of a group (`id` and `@odata.type`), page by page."""
-        address: str | None = f"{self._base}/groups/{group_id}/members?$select=id&$top={MEMBERS_PAGE}"
-        seen: set[str] = set()
-        while address is not None:
-            if address in seen or len(seen) > MEMBERS_PAGES_LIMIT:
-                raise BadPageError("Graph repeats a nextLink of a members list.")
-            seen.add(address)
-            answer = self._http.call("GET", address, self._tokens)
-            yield from _items(answer)
-            address = _link(answer, "@odata.nextLink")
+        """Return all direct members of a group (`id` and `@odata.type`), read page by page."""
+        return self._listed(f"{self._base}/groups/{group_id}/members?$select=id&$top={MEMBERS_PAGE}")
 
     def probe(self, path: str) -> dict[str, Any]:
         """Read `path` (below /v1.0) for what it answers; used to prove a permission."""
@@ -105,13 +97,7 @@ class GraphClient:
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions of the application in the tenant."""
-        address: str | None = f"{self._base}/subscriptions"
-        found: list[Subscription] = []
-        while address is not None and len(found) < MEMBERS_PAGES_LIMIT:
-            answer = self._http.call("GET", address, self._tokens)
-            found += [_subscription(item) for item in _items(answer)]
-            address = _link(answer, "@odata.nextLink")
-        return found
+        return [_subscription(item) for item in self._listed(f"{self._base}/subscriptions")]
 
     def create_subscription(
         self, stream: Stream, *, public_url: str, client_state: str, expires_at: datetime
@@ -156,6 +142,18 @@ class GraphClient:
             GraphNotFoundError: it is gone already.
         """
         self._http.call("DELETE", f"{self._base}/subscriptions/{subscription_id}", self._tokens)
+
+    def _listed(self, address: str) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, page by page."""
+        seen: set[str] = set()
+        link: str | None = address
+        while link is not None:
+            if link in seen or len(seen) > LIST_PAGES_LIMIT:
+                raise BadPageError("Graph repeats a nextLink: the list would never end.")
+            seen.add(link)
+            answer = self._http.call("GET", link, self._tokens)
+            yield from _items(answer)
+            link = _link(answer, "@odata.nextLink")
 
 
 def _delta_page(answer: dict[str, Any]) -> DeltaPage:
