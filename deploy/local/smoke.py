@@ -21,7 +21,7 @@ from deploy.local.comparison import Book, book_of_database, book_of_directory, d
 from deploy.local.control import Control
 from deploy.local.errors import LocalServiceError
 from deploy.local.landings import Landings, percentile
-from deploy.local.runs import Run
+from deploy.local.runs import Run, exit_on_signals
 from deploy.local.system import System
 
 LOOK_SECONDS = 0.02
@@ -72,6 +72,7 @@ def main(
     users: int, groups: int, changes: int, workers: int, faults: str | None, seed: int, database: str, seconds: float
 ) -> None:
     """Sync a simulated company, change it, and compare the address book with the directory."""
+    exit_on_signals()
     try:
         with Run.claim("smoke", several=True) as run:
             system = _start(run, database, users=users, groups=groups, seed=seed, workers=workers)
