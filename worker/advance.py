@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import update
 from sqlalchemy.engine import RowMapping
@@ -152,19 +152,11 @@ class Advancer:
         with self._database.write() as connection:
             row = leases.hold(self._database, connection, turn.lease)
             now = self._database.now(connection)
-            reason = self._reason_for_full(row, turn.tenant, now - timedelta(days=self._settings.full_resync_days))
+            shape = fingerprint(key.stream, turn.tenant.default_region)
+            reason = _reason_for_full(row, shape, now - timedelta(days=self._settings.full_resync_days))
             if reason is not None:
                 cursors.want_full(connection, key, row, reason, now)
             return leases.hold(self._database, connection, turn.lease)
-
-    def _reason_for_full(self, row: RowMapping, tenant: Tenant, oldest: object) -> Reason | None:
-        if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
-            return None
-        if row["delta_link"] is None:
-            return Reason.FIRST_SYNC
-        if row["fingerprint"] != fingerprint(row["stream"], tenant.default_region):
-            return Reason.FINGERPRINT
-        return Reason.CALENDAR if row["last_full_at"] < oldest else None
 
     def _ask_again_later(self, key: StreamKey, requests: Sequence[SyncRequest], shown: set[str]) -> None:
         """Graph's delta can lag behind its own notification: what was announced but not shown is asked for again."""
@@ -228,3 +220,14 @@ def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:
             one for request in requests if request.mode is Mode.INCREMENTAL for one in request.request_ids
         ),
     )
+
+
+def _reason_for_full(row: RowMapping, shape: str, oldest: datetime) -> Reason | None:
+    """Return why the stream needs a full round that nobody has asked for, or None."""
+    if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
+        return None
+    if row["delta_link"] is None:
+        return Reason.FIRST_SYNC
+    if row["fingerprint"] != shape:
+        return Reason.FINGERPRINT
+    return Reason.CALENDAR if row["last_full_at"] < oldest else None

@@ -38,6 +38,8 @@ def test_the_first_sync_and_later_changes_make_the_book_equal(system: System) ->
 
     await_equality(system)
     assert notifications(system)["acknowledged"] > 0
+    full = rows(system, "SELECT stream, reason FROM rounds WHERE mode = 'full' ORDER BY stream, reason")
+    assert {row["reason"] for row in full} <= {"first_sync", "operator"}, "changes came by full rounds, not by delta"
 
 
 def test_two_workers_and_faults_of_every_kind_end_equal(system: System) -> None:
