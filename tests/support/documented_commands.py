@@ -20,6 +20,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 _SEPARATORS = {"&&", "||", "|", ";", "&"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_CHECKED_TYPES: tuple[type[Any], ...] = (click.Choice, click.types.IntParamType, click.types.FloatParamType)
 _COMPOSE_WITH_VALUE = {"-f", "--file", "--profile", "-p", "--project-name", "--env-file"}
 _COMPOSE_VERBS = {"build", "config", "down", "exec", "logs", "ps", "pull", "restart", "run", "start", "stop", "up"}
 
@@ -160,7 +161,7 @@ def _resolve(command: click.Command, arguments: list[str], parent: click.Context
     values, rest, _ = command.make_parser(context).parse_args(arguments)
     for parameter in command.params:
         for value in _as_list(values.get(parameter.name or "")):
-            if isinstance(parameter.type, click.Choice | click.types.IntParamType | click.types.FloatParamType):
+            if isinstance(parameter.type, _CHECKED_TYPES):
                 parameter.type.convert(value, parameter, context)
     if not isinstance(command, click.Group):
         if rest:
