@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import AccessError
+from common.graph.answers import PermissionMissingError
 from common.graph.client import GraphClient
 
 PROBES: tuple[tuple[str, str], ...] = (
@@ -39,17 +39,15 @@ def check_access(client: GraphClient) -> list[Proof]:
         AccessError: Entra refuses the credentials themselves.
         RetryLaterError: Graph or the login service cannot be asked now.
     """
-    proofs = [_prove(client, permission, path) for permission, path in PROBES]
     shown = client.shown_permissions()
+    proofs = [_prove(client, permission, path) for permission, path in PROBES]
     return [_unless_unseen(proof, shown) for proof in proofs]
 
 
 def _prove(client: GraphClient, permission: str, path: str) -> Proof:
     try:
         client.probe(path)
-    except AccessError as error:
-        if error.code.startswith("AADSTS") or error.code == "InvalidAuthenticationToken":
-            raise
+    except PermissionMissingError as error:
         return _missing(permission, error.code)
     return Proof(permission)
 

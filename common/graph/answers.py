@@ -60,6 +60,10 @@ class GraphConflictError(EntraSmsError):
         self.existing_id = existing_id
 
 
+class PermissionMissingError(AccessError):
+    """Graph knows the application but denies this request (403): a permission, its consent, or room in a quota lacks."""
+
+
 def raise_for_answer(response: requests.Response, *, carries_token: bool) -> None:
     """Raise what `response` means, or return when it is a success.
 
@@ -147,7 +151,7 @@ def _access_error(status: int, code: str, message: str) -> EntraSmsError:
             "Check that the tenant id belongs to the directory in which the application is registered.",
             code or "401",
         )
-    return AccessError(
+    return PermissionMissingError(
         f"Graph denied the request ({code or status}): a permission or its consent is missing.",
         "In the Entra admin center open App registrations > your application > API permissions, add the application "
         "permissions User.Read.All, Group.Read.All and GroupMember.Read.All, and click 'Grant admin consent'.",

@@ -92,8 +92,8 @@ class GraphClient:
         return self._http.call("GET", f"{self._base}/{path}", self._tokens)
 
     def shown_permissions(self) -> frozenset[str] | None:
-        """Return the permissions that the access token shows, or None where it shows nothing; only for a hint."""
-        return roles_of(self._tokens(False))
+        """Return the permissions that a new access token shows, or None where it shows nothing; only for a hint."""
+        return roles_of(self._tokens(renew=True))
 
     def subscriptions(self) -> list[Subscription]:
         """Return all subscriptions of the application in the tenant."""
