@@ -61,7 +61,7 @@ class GraphConflictError(EntraSmsError):
 
 
 class PermissionMissingError(AccessError):
-    """Graph knows the application but denies this request (403): a permission, its consent, or room in a quota lacks."""
+    """Graph knows the application but denies this request (403): a permission, a consent or room in a quota lacks."""
 
 
 def raise_for_answer(response: requests.Response, *, carries_token: bool) -> None:
