@@ -62,7 +62,7 @@ def test_its_section_gives_the_range_of_a_number(name: str) -> None:
 def test_every_variable_that_is_mentioned_exists() -> None:
     files = [f"{PREFIX}{name.upper()}_FILE" for name in SECRET_NAMES]
     documents = [path.read_text() for path in (ROOT / "docs").rglob("*.md")]
-    mentioned = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", "\n".join([*documents, EXAMPLE])))
+    mentioned = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]", "\n".join([*documents, EXAMPLE])))
     assert mentioned <= {*NAMES, *files, "ENTRA_SMS_AMQP_MANAGEMENT_URL"}
 
 
