@@ -83,9 +83,7 @@ def member_of(entry: Mapping[str, Any]) -> Edge:
     Raises:
         BadPageError: it has no id.
     """
-    kind = entry.get("@odata.type")
-    name = kind.rsplit(".", 1)[-1] if isinstance(kind, str) and kind else "unknown"
-    return Edge(object_id_of(entry), name[:64], removed=entry.get("@removed") is not None)
+    return Edge(object_id_of(entry), _type_of(entry), removed=entry.get("@removed") is not None)
 
 
 def object_id_of(entry: Mapping[str, Any]) -> str:
@@ -133,6 +131,13 @@ def _group(entry: Mapping[str, Any]) -> Item:
     return item
 
 
+def _type_of(entry: Mapping[str, Any]) -> str:
+    """Return ``user`` for ``#microsoft.graph.user`` and, as some of Microsoft's services write, for ``...Graph.User``."""
+    kind = entry.get("@odata.type")
+    name = _kept(kind).rsplit(".", 1)[-1].lstrip("#")[:64] if isinstance(kind, str) else ""
+    return name[:1].lower() + name[1:] or "unknown"
+
+
 def _item(entry: Mapping[str, Any]) -> Item:
     # Any annotation is a removal, whatever its reason and shape: new reasons may come.
     return Item(object_id_of(entry), removed=entry.get("@removed") is not None)
@@ -163,11 +168,11 @@ def _kind(entry: Mapping[str, Any]) -> str:
 
 def _text(entry: Mapping[str, Any], name: str) -> str | None:
     value = entry[name]
-    if value is None or value == "":
+    if value is None:
         return None
     if not isinstance(value, str) or len(value) > TEXT_LIMIT:
         raise BadPageError(f"{name} is no text.")
-    return value.replace("\x00", "")  # PostgreSQL keeps no NUL in a text
+    return _kept(value) or None
 
 
 def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
@@ -176,7 +181,11 @@ def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
         return []
     if not isinstance(value, list) or not all(isinstance(part, str) and len(part) <= TEXT_LIMIT for part in value):
         raise BadPageError(f"{name} is no list of texts.")
-    return [part.replace("\x00", "") for part in value]
+    return [_kept(part) for part in value]
+
+
+def _kept(text: str) -> str:
+    return text.replace("\x00", "")  # PostgreSQL keeps no NUL in a text
 
 
 def _flag(entry: Mapping[str, Any], name: str) -> bool | None:
