@@ -34,7 +34,11 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
         secret = given["client_secret"]
     else:
         credential, secret = stored.sealed_credential, stored.credentials(installation.vault).client_secret
-    check(installation, Credentials(values["tenant_id"], values["client_id"], secret), values["name"])
+    try:
+        check(installation, Credentials(values["tenant_id"], values["client_id"], secret), values["name"])
+    except ConsoleError as error:
+        outcome = "Nothing was saved." if stored is None else "Nothing was changed."
+        raise ConsoleError(f"{error} {outcome}", error.code) from None
     with installation.database.write() as connection:
         is_new = tenants.save(
             connection,

@@ -63,11 +63,10 @@ def list_(installation: Installation, /, *, tenant: str | None, search: str | No
             output.number(one.people),
             output.number(one.groups),
             output.number(one.others),
-            one.team.object_id,
         )
         for one in shown
     ]
-    headings = ("NAME", "KIND", "PEOPLE", "GROUPS", "OTHERS", "OBJECT ID")
+    headings = ("NAME", "KIND", "PEOPLE", "GROUPS", "OTHERS")
     output.table(headings, rows, right=("PEOPLE", "GROUPS", "OTHERS"))
     say_that_there_is_more(len(shown), total, "groups", "entra-sms groups export")
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+LENGTH_OF_AN_ID = 36
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 WIDTH_OF_A_PIPE = 4_000
 """Nothing is wrapped or cut for a program that reads along."""
@@ -82,7 +83,11 @@ def table(
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         grid.add_column(
-            heading, justify="right" if heading in right else "left", no_wrap=True, overflow="ellipsis", min_width=4
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=LENGTH_OF_AN_ID if heading.endswith(" ID") else len(heading),
         )
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))

@@ -40,15 +40,12 @@ class Asked:
     def things(self) -> str:
         return "people" if self.stream is Stream.USERS else "groups"
 
-    def count(self, number_of_them: int) -> str:
-        return plural(number_of_them, *(("person", "people") if self.stream is Stream.USERS else ("group",)))
-
 
 def meter(asked: Asked, look: Look, total: int | None) -> Meter:
     """Return the line that shows how far `asked` is."""
     answer, advance = asked.answer(look), asked.advance(look)
     if answer is not None:
-        return Meter(asked.title, _result(answer, asked), has_ended=True)
+        return Meter(asked.title, _result(answer), has_ended=True)
     if advance is None or advance.full_began_at is None:
         detail = "queued" if advance is None or advance.full_wanted_at is None else "queued, waits for its turn"
         return Meter(asked.title, detail + _throttled(asked, look))
@@ -58,14 +55,15 @@ def meter(asked: Asked, look: Look, total: int | None) -> Meter:
     return Meter(asked.title, detail, done=advance.full_objects, total=total)
 
 
-def _result(answer: Answer, asked: Asked) -> str:
+def _result(answer: Answer) -> str:
     """Return in words what a round did."""
     if not answer.is_good:
         return "failed"
     took = times.span((answer.ended_at - answer.began_at).total_seconds())
     parts = ((answer.added, "added"), (answer.changed, "changed"), (answer.removed, "removed"))
     done = ", ".join(f"{number(count)} {what}" for count, what in parts if count) or "nothing had changed"
-    return f"complete, {asked.count(answer.objects)} read in {took}: {done}"
+    # Not "people": Graph also lists those who left, and an object more than once.
+    return f"complete in {took}: {done} ({plural(answer.objects, 'entry', 'entries')} read)"
 
 
 def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> ConsoleError | None:

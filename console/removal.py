@@ -43,7 +43,7 @@ def remove(installation: Installation, tenant: Tenant, *, may_ask: bool) -> None
         _confirm(tenant, size)
     known = Known(frozenset(row.subscription_id for row in subscriptions), installation.settings.public_url)
     try:
-        deleted = _delete_subscriptions(installation.graph_of(tenant), known)
+        deleted = delete_subscriptions(installation.graph_of(tenant), known)
     except EntraSmsError as error:
         deleted = 0
         _go_on_without_graph(error, subscriptions, may_ask=may_ask)
@@ -65,7 +65,8 @@ def _confirm(tenant: Tenant, size: overview.Size) -> None:
         raise ConsoleError("That is not its name. Nothing was erased.")
 
 
-def _delete_subscriptions(client: GraphClient, known: Known) -> int:
+def delete_subscriptions(client: GraphClient, known: Known) -> int:
+    """Delete the subscriptions that are known; return how many there were."""
     deleted = 0
     for subscription in client.subscriptions():
         if known.includes(subscription.subscription_id, subscription.notification_url):

@@ -131,14 +131,13 @@ def _print_broker(broker: Broker) -> None:
     if broker.trouble is not None:
         output.say(Text.assemble(("RabbitMQ", "bold"), "  ", ("cannot be reached", "bold red")))
         return
-    waiting = ", ".join(
-        (
-            output.plural(broker.messages(topology.REQUESTS), "request"),
-            f"{broker.messages(*DELAYED):,} delayed",
-            output.plural(broker.messages(topology.COMMANDS), "command"),
-            output.plural(broker.messages(topology.LIFECYCLE), "lifecycle event"),
-        )
+    kinds = (
+        (broker.messages(topology.REQUESTS), "request"),
+        (broker.messages(*DELAYED), "delayed request"),
+        (broker.messages(topology.COMMANDS), "command"),
+        (broker.messages(topology.LIFECYCLE), "lifecycle event"),
     )
+    waiting = ", ".join(output.plural(count, one) for count, one in kinds if count) or "nothing"
     output.say(Text.assemble(("RabbitMQ", "bold"), f"  {output.plural(broker.workers, 'worker')}; waiting: {waiting}"))
     dead = broker.messages(topology.DEAD_LETTERS)
     if dead:

@@ -91,8 +91,8 @@ def test_waiting_ends_well_when_both_streams_are_answered(database_url: str, amq
 
     assert ended.code == 0, ended.err
     assert "The address book of Contoso is up to date: 1 person, 1 with a number, in 0 groups." in ended.out
-    assert "users: complete, 2 people read in 0 s: 1 added" in ended.err
-    assert "groups: complete, 2 groups read" in ended.err
+    assert "users: complete in 0 s: 1 added (2 entries read)" in ended.err
+    assert "groups: complete in 0 s" in ended.err
     assert "\x1b" not in ended.out + ended.err
 
 
@@ -253,7 +253,7 @@ def test_status_is_well_when_all_is_well(database_url: str, amqp_url: str) -> No
     assert "All is well." in ended.out
     assert "2: 1 with a number, 0 without, 1 invalid" in ended.out
     assert "1 with 1 membership" in ended.out
-    assert "RabbitMQ  1 worker; waiting: 0 requests" in ended.out
+    assert "RabbitMQ  1 worker; waiting: nothing" in ended.out
     assert read["healthy"] is True
     assert read["tenants"][0]["people"] == 2
     assert read["broker"]["workers"] == 1

@@ -283,6 +283,7 @@ def test_refused_credentials_are_explained_and_nothing_is_saved(
     for words in (code, reason, advice):
         assert words in ended.words
     assert "✗ sign-in" in ended.err
+    assert "Nothing was saved." in ended.words
     assert "Traceback" not in ended.err
     assert saved(sqlite_url) == []
 

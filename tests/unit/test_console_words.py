@@ -81,11 +81,11 @@ def test_a_span_is_told_in_the_unit_that_fits(seconds: float, words: str) -> Non
             "1,200 people, 120/s, 12 pages; Graph asks for a pause, on again in 40 s",
             None,
         ),
-        (look(IDLE, ANSWER), None, "complete, 1,200 people read in 4 s: 3 added, 1 removed", None),
+        (look(IDLE, ANSWER), None, "complete in 4 s: 3 added, 1 removed (1,200 entries read)", None),
         (
             look(IDLE, replace(ANSWER, added=0, removed=0)),
             5,
-            "complete, 1,200 people read in 4 s: nothing had changed",
+            "complete in 4 s: nothing had changed (1,200 entries read)",
             None,
         ),
     ],
