@@ -132,7 +132,7 @@ def _group(entry: Mapping[str, Any]) -> Item:
 
 
 def _type_of(entry: Mapping[str, Any]) -> str:
-    """Return ``user`` for ``#microsoft.graph.user`` and, as some of Microsoft's services write, for ``...Graph.User``."""
+    """Return ``user`` for ``#microsoft.graph.user`` and, as other services of Microsoft write, ``...Graph.User``."""
     kind = entry.get("@odata.type")
     name = _kept(kind).rsplit(".", 1)[-1].lstrip("#")[:64] if isinstance(kind, str) else ""
     return name[:1].lower() + name[1:] or "unknown"
