@@ -56,13 +56,15 @@ class Pace:
 class Inbox:
     """Requests by stream, handed out one stream at a time; thread-safe."""
 
-    def __init__(self, pace: Pace | None = None) -> None:
-        self._pace = pace or Pace()
+    def __init__(self, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pace = pace or Pace(clock)
+        self._clock = clock
         self._changed = threading.Condition()
         self._waiting: dict[StreamKey, list[Waiting]] = {}
         self._queued: set[StreamKey] = set()
         self._busy: set[StreamKey] = set()
         self._ready: deque[StreamKey] = deque()
+        self._put_off: dict[StreamKey, float] = {}
         self._later: list[tuple[float, int, StreamKey]] = []
         self._order = 0
         self.closed = threading.Event()
@@ -73,6 +75,8 @@ class Inbox:
         key = StreamKey(request.tenant_id, request.stream)
         with self._changed:
             self._waiting.setdefault(key, []).append(waiting)
+            if key in self._busy and delay_seconds > 0:
+                self._put_off[key] = self._clock() + delay_seconds
             self._queue(key, delay_seconds)
 
     def take(self) -> tuple[StreamKey, list[Waiting]] | None:
@@ -92,8 +96,9 @@ class Inbox:
         """The round of this stream is over; what arrived meanwhile gets the next one."""
         with self._changed:
             self._busy.discard(key)
+            not_before = self._put_off.pop(key, 0.0)
             if key in self._waiting:
-                self._queue(key, 0.0)
+                self._queue(key, not_before - self._clock())
 
     def has_waiting(self, key: StreamKey) -> bool:
         with self._changed:
@@ -110,13 +115,13 @@ class Inbox:
         delay = max(delay_seconds, self._pace.wait_seconds(key))
         if delay > 0:
             self._order += 1
-            heapq.heappush(self._later, (time.monotonic() + delay, self._order, key))
+            heapq.heappush(self._later, (self._clock() + delay, self._order, key))
         else:
             self._ready.append(key)
         self._changed.notify()
 
     def _promote(self) -> None:
-        while self._later and self._later[0][0] <= time.monotonic():
+        while self._later and self._later[0][0] <= self._clock():
             self._ready.append(heapq.heappop(self._later)[2])
 
     def _hand_out(self, key: StreamKey) -> tuple[StreamKey, list[Waiting]]:
@@ -128,5 +133,5 @@ class Inbox:
         return key, self._waiting.pop(key)
 
     def _pause_seconds(self) -> float:
-        until_next = max(0.0, self._later[0][0] - time.monotonic()) if self._later else LOOK_SECONDS
+        until_next = max(0.0, self._later[0][0] - self._clock()) if self._later else LOOK_SECONDS
         return min(LOOK_SECONDS, until_next)
