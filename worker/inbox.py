@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.broker.consumer import Delivery
-from common.messages import SyncRequest
+from common.messages import Reason, SyncRequest
 from worker.leases import StreamKey
 
 BURST_ROUNDS = 20.0
@@ -101,8 +101,9 @@ class Inbox:
                 self._queue(key, not_before - self._clock())
 
     def has_waiting(self, key: StreamKey) -> bool:
+        """Tell whether somebody waits for the stream; the rest of its own work, put back, is nobody."""
         with self._changed:
-            return key in self._waiting
+            return any(one.request.reason is not Reason.CONTINUED for one in self._waiting.get(key, ()))
 
     def close(self) -> None:
         """Hand out nothing more; what waits stays unsettled and goes back to the broker. Safe in a signal handler."""
