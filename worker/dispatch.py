@@ -199,7 +199,7 @@ def merged(requests: Sequence[SyncRequest]) -> SyncRequest:
         first,
         mode=Mode.FULL if full else Mode.INCREMENTAL,
         reason=Reason.OPERATOR if any(r.reason is Reason.OPERATOR for r in requests) else first.reason,
-        requested_at=max(request.requested_at for request in requests),
+        requested_at=max(request.requested_at for request in full or requests),
         object_ids=tuple(ids[:OBJECT_IDS_LIMIT]),
         follow_up=min(request.follow_up for request in requests),
         attempt=max(request.attempt for request in requests),
