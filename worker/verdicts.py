@@ -36,13 +36,13 @@ class Verdict:
 
 def verdict_on(error: Exception, attempt: int) -> Verdict:
     """Return the reaction to `error` at try number `attempt` (from 0)."""
-    if isinstance(error, GraphThrottledError):
-        # Waiting as long as Graph asks is no failure of the request: it does not count towards giving up.
-        return Verdict(Reaction.RETRY, delay_seconds(attempt, asked_seconds=error.delay_seconds))
     if isinstance(error, RetryLaterError):
-        if attempt >= ATTEMPTS_LIMIT:
+        throttled = isinstance(error, GraphThrottledError)
+        asked_seconds = error.delay_seconds or None if throttled else error.delay_seconds
+        # Waiting as long as Graph asks is no failure of the request: it does not count towards giving up.
+        if attempt >= ATTEMPTS_LIMIT and not (throttled and asked_seconds):
             return Verdict(Reaction.GIVE_UP)
-        return Verdict(Reaction.RETRY, delay_seconds(attempt, asked_seconds=error.delay_seconds))
+        return Verdict(Reaction.RETRY, delay_seconds(attempt, asked_seconds=asked_seconds))
     if isinstance(error, AccessError | SettingsError):
         return Verdict(Reaction.SETTLE)
     if isinstance(error, EntraSmsError):
