@@ -121,9 +121,11 @@ class Settings(BaseSettings):
 
     @field_validator("graph_url", "login_url")
     @classmethod
-    def _never_empty(cls, value: str) -> str:
+    def _origin_alone(cls, value: str) -> str:
         if not value:
             raise ValueError("must not be empty; leave the variable out for the global cloud")
+        if urlsplit(value).path:
+            raise ValueError("must be the origin alone, without a path, e.g. https://graph.microsoft.com")
         return value
 
     @field_validator("ca_bundle", "webhook_tls_certificate", "webhook_tls_key", mode="before")

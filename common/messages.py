@@ -130,7 +130,7 @@ def decode_request(body: bytes) -> SyncRequest:
         reason=_choice(fields, "reason", Reason),
         requested_at=_moment(fields, "requested_at"),
         mode=_choice(fields, "mode", Mode, Mode.INCREMENTAL),
-        object_ids=_texts(fields, "object_ids"),
+        object_ids=_guids(fields, "object_ids"),
         follow_up=_count(fields, "follow_up"),
         attempt=_count(fields, "attempt"),
         request_ids=_texts(fields, "request_ids"),
@@ -201,6 +201,13 @@ def _guid(fields: dict[str, Any], name: str) -> str:
         return str(UUID(fields[name]))
     except (KeyError, ValueError, AttributeError, TypeError):
         raise MessageUnreadableError(f'"{name}" must be a GUID.') from None
+
+
+def _guids(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(UUID(text)) for text in _texts(fields, name))
+    except ValueError:
+        raise MessageUnreadableError(f'"{name}" must be a list of GUIDs.') from None
 
 
 def _moment(fields: dict[str, Any], name: str) -> datetime:

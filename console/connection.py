@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import event
 
@@ -13,7 +12,7 @@ from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
 from common.config import Settings, load
 from common.db.engine import Database
-from common.db.migrations import head, upgrade_database
+from common.db.migrations import upgrade_database
 from common.db.tenants import Tenant
 from common.errors import BrokerUnavailableError, DatabaseUnavailableError, SettingsError
 from common.graph.client import GraphClient
@@ -50,7 +49,7 @@ class Installation:
             database = Database.from_settings(self.settings)
             if database.is_sqlite:
                 event.listen(database.engine, "connect", _teach_letters)
-            _bring_up_to_date(database)
+            upgrade_database(database)
         except OSError as error:
             raise SettingsError(f"The folder of the database cannot be made: {error}.") from None
         except CommandError:
@@ -106,14 +105,6 @@ class Installation:
     @cached_property
     def _publisher(self) -> Publisher:
         return Publisher(self.settings, "console")
-
-
-def _bring_up_to_date(database: Database) -> None:
-    """Migrate only when it is needed: a command that reads should not wait for the lock of those who write."""
-    with database.read() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision != head():
-        upgrade_database(database)
 
 
 def _teach_letters(connection: object, _record: object) -> None:

@@ -16,7 +16,9 @@ from deploy.local.broker import Broker
 from deploy.local.postgres import Cluster
 from deploy.local.runs import Run
 from tests.support import database
+from tests.support import mortal_broker as mortal
 from tests.support.broker import Vhost, vhost_for
+from tests.support.mortal_broker import MortalBroker
 
 _SCRUBBED = re.compile(
     r"ENTRA_SMS_.*|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO|FTP)_PROXY", re.IGNORECASE
@@ -114,3 +116,17 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 def chromium() -> packages.Installation:
     """A browser, installed when it is missing."""
     return packages.ensure(packages.CHROMIUM)
+
+
+@pytest.fixture(scope="session")
+def _mortal_broker() -> Iterator[MortalBroker]:
+    with mortal.mortal_broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def mortal_broker(_mortal_broker: MortalBroker) -> Iterator[MortalBroker]:
+    """A node of its own, alive; the test may kill it."""
+    yield _mortal_broker
+    if not _mortal_broker.broker.is_ready():
+        _mortal_broker.revive()

@@ -114,7 +114,10 @@ def _first_line(error: DBAPIError) -> str:
 
 def _sqlite_engine(address: str, path: str | None) -> Engine:
     if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"ENTRA_SMS_DATABASE_URL: the folder of {path} cannot be made: {error}.") from None
     engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

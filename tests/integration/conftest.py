@@ -1,4 +1,4 @@
-"""Ports where nobody is, or nobody speaks; and a broker that may die."""
+"""Ports where nobody is, or nobody speaks."""
 
 import logging
 import socket
@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local.ports import Reservation
-from tests.support import mortal_broker as mortal
-from tests.support.mortal_broker import MortalBroker
 
 
 @pytest.fixture
@@ -23,20 +21,6 @@ def silent_port() -> Iterator[int]:
     """A port that accepts connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def _mortal_broker() -> Iterator[MortalBroker]:
-    with mortal.mortal_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def mortal_broker(_mortal_broker: MortalBroker) -> Iterator[MortalBroker]:
-    """A node of its own, alive; the test may kill it."""
-    yield _mortal_broker
-    if not _mortal_broker.broker.is_ready():
-        _mortal_broker.revive()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 from common.db import migrations
 from common.db.engine import Database
 from common.db.tables import metadata
+from common.errors import SettingsError
 
 ROOT = Path(__file__).parents[2]
 MIGRATE = "import sys; from common.db.migrations import upgrade; upgrade(sys.argv[1])"
@@ -84,3 +85,11 @@ def test_a_failing_migration_leaves_the_database_as_it_was(empty: Database, monk
 
 def test_there_is_one_line_of_revisions() -> None:
     assert migrations.head() is not None
+
+
+def test_a_database_of_a_newer_version_is_refused_with_what_to_do(empty: Database) -> None:
+    migrations.upgrade_database(empty)
+    with empty.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SettingsError, match="made by a newer one"):
+        migrations.upgrade_database(empty)

@@ -20,9 +20,7 @@ import trustme
 from deploy.local.ports import Reservation
 from deploy.local.runs import Run
 from deploy.local.system import System
-from tests.support import mortal_broker as mortal
 from tests.support.eventually import eventually
-from tests.support.mortal_broker import MortalBroker
 from tests.support.notifications import SECRET_KEY
 from tests.support.whole_system import IMPATIENT
 
@@ -174,20 +172,6 @@ def ended_webhook(authority: Authority, tmp_path: Path) -> Iterator[Callable[...
                 process.kill()
 
         yield end
-
-
-@pytest.fixture(scope="session")
-def _mortal_broker() -> Iterator[MortalBroker]:
-    with mortal.mortal_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def mortal_broker(_mortal_broker: MortalBroker) -> Iterator[MortalBroker]:
-    """A node of its own, alive; the test may kill it."""
-    yield _mortal_broker
-    if not _mortal_broker.broker.is_ready():
-        _mortal_broker.revive()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from common.db.engine import Database
+from common.errors import SettingsError
 
 HERE = Path(__file__).parent
 ADVISORY_LOCK = 0x656E7472615F736D
@@ -27,6 +28,21 @@ def upgrade(database_url: str) -> None:
 
 
 def upgrade_database(database: Database) -> None:
+    """Bring the database to the newest revision; takes no lock when it is there.
+
+    Raises:
+        SettingsError: it was made by a newer version of this program.
+        DatabaseUnavailableError: it cannot be reached.
+    """
+    with database.read() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision == head():
+        return
+    if revision is not None and revision not in _known():
+        raise SettingsError(
+            f"The database has revision {revision}, which this version does not know: it was made by a newer one. "
+            "Run that version, or give ENTRA_SMS_DATABASE_URL another database."
+        )
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
@@ -35,6 +51,10 @@ def upgrade_database(database: Database) -> None:
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _known() -> set[str]:
+    return {one.revision for one in ScriptDirectory.from_config(configuration()).walk_revisions()}
 
 
 def head() -> str | None:
