@@ -89,7 +89,9 @@ def _anchors(document: Path) -> set[str]:
 
 
 def _is_ignored_by_git(path: str) -> bool:
-    return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+    """Whether git would ignore it, were it there: as a file or as a folder."""
+    command = ["git", "check-ignore", path, f"{path}/"]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
 
 
 def _troubles_of_links(document: Path) -> Iterator[str]:
