@@ -154,7 +154,7 @@ def _turn(settings: Settings, database: Database, lease: Lease, pages: Sequence[
         lease=lease,
         reason=Reason.OPERATOR,
         ends_at=time.monotonic() + 3600,
-        interrupted=lambda: False,
+        somebody_waits=lambda: False,
         stopping=lambda: False,
     )
 

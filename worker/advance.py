@@ -100,7 +100,7 @@ class Advancer:
                 lease=lease,
                 reason=reason,
                 ends_at=time.monotonic() + self._settings.slice_seconds,
-                interrupted=lambda: self._has_waiting(lease.key),
+                somebody_waits=lambda: self._has_waiting(lease.key),
                 stopping=self._stopping,
                 shown=shown,
             )
@@ -137,14 +137,21 @@ class Advancer:
         if row["delta_link"] is not None and not incremental_round(turn):
             return True
         if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
-            if not full_slice(turn):
-                return True
-            if not incremental_round(turn):
+            if not self._full_round(turn) or not incremental_round(turn):
                 return True
             if turn.state()["full_wanted_at"] is not None:
                 return True
         read_doubtful_objects(turn)
         return False
+
+    def _full_round(self, turn: Turn) -> bool:
+        """Go on with the full round, serving whoever waits from the live cursor in between; False: time is up."""
+        while not full_slice(turn):
+            if turn.is_over():
+                return False
+            if turn.state()["delta_link"] is not None and not incremental_round(turn):
+                return False
+        return True
 
     def _wanting_full(self, turn: Turn) -> RowMapping:
         """Return the stream's row, with a full round wanted if there is any reason for one."""

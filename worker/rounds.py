@@ -31,6 +31,7 @@ from worker.book import Counts, Writer
 from worker.leases import Lease, hold, set_values
 from worker.mapping import Item, groups_of, member_of, users_of
 
+GIVE_WAY_SECONDS = 1.0
 RECHECKS_A_TURN = 50
 RECHECK_AGAIN = timedelta(seconds=60)
 
@@ -39,7 +40,7 @@ RECHECK_AGAIN = timedelta(seconds=60)
 class Turn:
     """What a turn works with, and what it has seen so far.
 
-    `ends_at` is on `time.monotonic`; `interrupted` tells that somebody waits for this stream or the process is to end.
+    `ends_at` is on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
     """
 
     settings: Settings
@@ -49,7 +50,7 @@ class Turn:
     lease: Lease
     reason: Reason
     ends_at: float
-    interrupted: Callable[[], bool]
+    somebody_waits: Callable[[], bool]
     stopping: Callable[[], bool]
     shown: set[str] = field(default_factory=set)
     """Ids that the pages of this turn named."""
@@ -80,7 +81,12 @@ def incremental_round(turn: Turn) -> bool:
 
 
 def full_slice(turn: Turn) -> bool:
-    """Read pages of the full round until it ends (True), or somebody waits or the turn is over (False)."""
+    """Read pages of the full round until it ends (True), or the turn is over or somebody is to be served (False).
+
+    Who waits for the stream, here or at another worker, waits for about `GIVE_WAY_SECONDS` at most; more often would
+    cost the full round a request each time.
+    """
+    began = time.monotonic()
     row = turn.state()
     if row["full_began_at"] is None:
         with turn.database.write() as connection:
@@ -98,7 +104,8 @@ def full_slice(turn: Turn) -> bool:
         if page.next_link is None:
             return True
         link = page.next_link
-        if turn.is_over() or turn.interrupted():
+        waited_for = turn.somebody_waits() or row["wanted_at"] is not None
+        if turn.is_over() or (waited_for and time.monotonic() - began >= GIVE_WAY_SECONDS):
             return False
 
 
