@@ -185,6 +185,8 @@ def _keeps_silently(writer: Writer, item: Item, held: dict[str, dict[str, Any]])
 
 def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any]]) -> None:
     known = [object_id for object_id in object_ids if held.pop(object_id, None) is not None]
+    unknown = set(object_ids) - set(known)  # no word in the feed will tell that their memberships go with them
+    remove_edges(writer, _edges_of(writer, sorted(unknown)))
     for batch in batches(object_ids):
         mine = memberships.c.tenant_id == writer.tenant_id
         writer.connection.execute(delete(memberships).where(mine, memberships.c.group_id.in_(batch)))
@@ -195,6 +197,15 @@ def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any
         writer.connection.execute(delete(groups).where(mine, groups.c.object_id.in_(batch)))
     writer.record("group.removed", [{"object_id": object_id} for object_id in known])
     writer.counts.removed += len(known)
+
+
+def _edges_of(writer: Writer, group_ids: list[str]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for batch in batches(group_ids):
+        mine = memberships.c.tenant_id == writer.tenant_id
+        query = select(memberships.c.group_id, memberships.c.member_id).where(mine, memberships.c.group_id.in_(batch))
+        found += [(row.group_id, row.member_id) for row in writer.connection.execute(query)]
+    return found
 
 
 def _edge_key(writer: Writer) -> tuple[Any, ...]:
