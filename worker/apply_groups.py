@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, literal, null, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, update
 
 from common.db.engine import batches
 from common.db.tables import changes, groups, memberships, rechecks
@@ -40,13 +40,15 @@ def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
 
 
 def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> None:
-    """Add and remove memberships; those that are there already are marked as seen."""
+    """Add and remove memberships; those that are there already are marked as seen, with their type."""
     said = {(group_id, edge.member_id): edge for group_id, edges in edges_by_group.items() for edge in edges}
     held = _held_edges(writer, said.keys())
     gone = [key for key, edge in said.items() if edge.removed and key in held]
     new = [key for key, edge in said.items() if not edge.removed and key not in held]
     stale = [
-        key for key, edge in said.items() if not edge.removed and held.get(key, writer.generation) != writer.generation
+        _edge_values(key) | {"of_type": edge.member_type}
+        for key, edge in said.items()
+        if not edge.removed and key in held and held[key] != (writer.generation, edge.member_type)
     ]
     remove_edges(writer, gone)
     if new:
@@ -64,8 +66,8 @@ def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> No
         writer.record("membership.added", [_edge_entry(key) for key in new])
         writer.counts.added += len(new)
     if stale:
-        statement = update(memberships).where(*_edge_key(writer)).values(generation=writer.generation)
-        writer.connection.execute(statement, [_edge_values(key) for key in stale])
+        values = {"generation": writer.generation, "member_type": bindparam("of_type")}
+        writer.connection.execute(update(memberships).where(*_edge_key(writer)).values(values), stale)
 
 
 def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
@@ -98,18 +100,8 @@ def _sweep_edges(writer: Writer) -> None:
         changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
     )
     unseen = and_(mine, memberships.c.generation < writer.generation, or_(is_visible(), ~restorable))
-    record = select(
-        literal(writer.tenant_id, memberships.c.tenant_id.type),
-        literal(writer.now, changes.c.at.type),
-        literal("membership.removed"),
-        memberships.c.group_id,
-        memberships.c.member_id,
-        null(),
-        literal(str(writer.reason)),
-    ).where(unseen)
-    columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
-    writer.connection.execute(insert(changes).from_select(columns, record))
-    writer.counts.removed += writer.connection.execute(delete(memberships).where(unseen)).rowcount
+    ids = [memberships.c.group_id, memberships.c.member_id]
+    writer.remove_rows("membership.removed", memberships, unseen, ids)
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -120,20 +112,21 @@ def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]
     return held
 
 
-def _held_edges(writer: Writer, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Return the generation of those edges among `keys` that are in the book."""
+def _held_edges(writer: Writer, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    """Return generation and member type of those edges among `keys` that are in the book."""
     members_of: dict[str, list[str]] = {}
     for group_id, member_id in keys:
         members_of.setdefault(group_id, []).append(member_id)
-    held: dict[tuple[str, str], int] = {}
+    held: dict[tuple[str, str], tuple[int, str]] = {}
     for group_id, member_ids in members_of.items():
         for batch in batches(member_ids):
-            query = select(memberships.c.member_id, memberships.c.generation).where(
+            query = select(memberships.c.member_id, memberships.c.generation, memberships.c.member_type).where(
                 memberships.c.tenant_id == writer.tenant_id,
                 memberships.c.group_id == group_id,
                 memberships.c.member_id.in_(batch),
             )
-            held.update({(group_id, row.member_id): row.generation for row in writer.connection.execute(query)})
+            for row in writer.connection.execute(query):
+                held[group_id, row.member_id] = (row.generation, row.member_type)
     return held
 
 
