@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, literal, null, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from common.db.engine import batches
-from common.db.tables import changes, contacts, rechecks
+from common.db.tables import contacts, rechecks
 from common.messages import Stream
 from common.phones import read_phone
 from worker.book import Writer
@@ -54,18 +54,7 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
 def sweep_users(writer: Writer) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
     unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
-    record = select(
-        literal(writer.tenant_id, contacts.c.tenant_id.type),
-        literal(writer.now, changes.c.at.type),
-        literal("contact.removed"),
-        contacts.c.object_id,
-        null(),
-        null(),
-        literal(str(writer.reason)),
-    ).where(unseen)
-    columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
-    writer.connection.execute(insert(changes).from_select(columns, record))
-    writer.counts.removed += writer.connection.execute(delete(contacts).where(unseen)).rowcount
+    writer.remove_rows("contact.removed", contacts, unseen, [contacts.c.object_id])
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

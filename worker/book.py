@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, update
 
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
@@ -63,6 +63,27 @@ class Writer:
         common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
         empty = {"member_id": None, "fields": None}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
+
+    def remove_rows(
+        self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]
+    ) -> None:
+        """Delete the rows of `table` that `which` names, and record each as `kind`, without fetching them.
+
+        `ids` are the columns that become `object_id` and, for memberships, `member_id` of the record.
+        """
+        object_id, member_id = (*ids, null())[:2]
+        record = select(
+            literal(self.tenant_id, table.c.tenant_id.type),
+            literal(self.now, changes.c.at.type),
+            literal(kind),
+            object_id,
+            member_id,
+            null(),
+            literal(str(self.reason)),
+        ).where(which)
+        columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
+        self.connection.execute(insert(changes).from_select(columns, record))
+        self.counts.removed += self.connection.execute(delete(table).where(which)).rowcount
 
     def recheck(self, stream: Stream, what: str, object_ids: Sequence[str]) -> None:
         """Note objects to be read themselves: `what` is ``object`` (their properties) or ``members``."""
