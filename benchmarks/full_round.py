@@ -28,7 +28,8 @@ from common.graph.client import DeltaPage
 from common.messages import Reason, Stream
 from worker import leases
 from worker.leases import Lease, StreamKey, Wishes
-from worker.rounds import Turn, full_slice
+from worker.rounds import full_slice
+from worker.turn import Turn
 
 TENANT_ID = str(UUID(int=1))
 PAGE = 200

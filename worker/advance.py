@@ -33,7 +33,9 @@ from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
 from worker import access, cursors, leases
 from worker.clients import Clients
 from worker.leases import Lease, StreamKey, Wishes
-from worker.rounds import Turn, full_slice, incremental_round, read_doubtful_objects
+from worker.rechecks import read_doubtful_objects
+from worker.rounds import full_slice, incremental_round
+from worker.turn import Turn
 
 FAILED_ACCESS_REASONS = frozenset({Reason.POLL, Reason.OPERATOR})
 """While a tenant's access has failed only these still ask Graph: the slow poll, and a person."""

@@ -1,0 +1,97 @@
+"""Ask, do not guess: objects of which a delta item said something ambiguous are read themselves.
+
+They are noted in table `rechecks` by the transaction that met them, and read a little later, since Graph's reads lag
+behind its writes like its delta does.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, select, update
+
+from common.db.tables import groups, memberships, rechecks
+from common.db.visible import is_visible
+from common.graph.answers import GraphNotFoundError
+from worker.apply_groups import apply_edges, remove_edges
+from worker.leases import hold
+from worker.mapping import member_of
+from worker.turn import Turn
+
+RECHECKS_A_TURN = 50
+RECHECK_AGAIN = timedelta(seconds=60)
+
+
+def read_doubtful_objects(turn: Turn) -> None:
+    """Read the objects of which a delta item said something ambiguous, and store what they say themselves."""
+    for object_id, what in _due_rechecks(turn):
+        if turn.is_over():
+            return
+        if what == "members":
+            _reread_members(turn, object_id)
+        else:
+            _reread_object(turn, object_id)
+
+
+def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
+    """Take what is due; should reading it fail, it is due again a little later."""
+    key = turn.lease.key
+    with turn.database.write() as connection:
+        hold(turn.database, connection, turn.lease)
+        now = turn.database.now(connection)
+        mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream, rechecks.c.due_at <= now)
+        query = select(rechecks.c.object_id, rechecks.c.what).where(*mine).limit(RECHECKS_A_TURN)
+        due = [(row.object_id, row.what) for row in connection.execute(query)]
+        if due:
+            taken = rechecks.c.object_id.in_([object_id for object_id, _ in due])
+            connection.execute(update(rechecks).where(*mine, taken).values(due_at=now + RECHECK_AGAIN))
+        return due
+
+
+def _reread_object(turn: Turn, object_id: str) -> None:
+    stream = turn.lease.key.stream
+    try:
+        items = turn.items_of([turn.client.get(stream, object_id)])
+    except GraphNotFoundError:
+        items = []  # gone, or not there yet: delta will say which
+    with turn.database.write() as connection:
+        row = hold(turn.database, connection, turn.lease)
+        turn.apply(turn.writer(connection, row, full=True), items)
+        _done(turn, connection, object_id, "object")
+
+
+def _reread_members(turn: Turn, group_id: str) -> None:
+    """Make the visible memberships of a group say what its members list says.
+
+    Edges to people and groups that are not in the book are left alone: the list does not show what is in the recycle
+    bin, and its memberships come back with it.
+    """
+    try:
+        listed = {edge.member_id: edge for edge in map(member_of, turn.client.members(group_id))}
+    except GraphNotFoundError:
+        listed = None
+    with turn.database.write() as connection:
+        row = hold(turn.database, connection, turn.lease)
+        writer = turn.writer(connection, row, full=False)
+        if listed is not None and _has_group(connection, turn, group_id):
+            surplus = [key for key in _visible_edges(connection, turn, group_id) if key[1] not in listed]
+            remove_edges(writer, surplus)
+            apply_edges(writer, {group_id: listed.values()})
+        _done(turn, connection, group_id, "members")
+
+
+def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:
+    mine = (groups.c.tenant_id == turn.lease.key.tenant_id, groups.c.object_id == group_id)
+    return connection.execute(select(groups.c.object_id).where(*mine)).first() is not None
+
+
+def _visible_edges(connection: Connection, turn: Turn, group_id: str) -> list[tuple[str, str]]:
+    mine = (memberships.c.tenant_id == turn.lease.key.tenant_id, memberships.c.group_id == group_id)
+    query = select(memberships.c.group_id, memberships.c.member_id).where(*mine, is_visible())
+    return [(row.group_id, row.member_id) for row in connection.execute(query)]
+
+
+def _done(turn: Turn, connection: Connection, object_id: str, what: str) -> None:
+    key = turn.lease.key
+    mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream)
+    connection.execute(delete(rechecks).where(*mine, rechecks.c.object_id == object_id, rechecks.c.what == what))

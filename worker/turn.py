@@ -1,0 +1,96 @@
+"""What a worker has in hand while it advances one stream: the lease, the clients, the time, and the pen.
+
+`rounds` and `rechecks` are what is done in a turn; `advance` begins and ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
+
+from common.config import Settings
+from common.db.engine import Database
+from common.db.tenants import Tenant
+from common.graph.client import GraphClient
+from common.messages import Reason, Stream
+from worker.apply_groups import apply_groups, sweep_groups
+from worker.apply_users import apply_users, sweep_users
+from worker.book import Writer
+from worker.leases import Lease, hold
+from worker.mapping import Item, groups_of, users_of
+
+
+@dataclass
+class Turn:
+    """What a turn works with, and what it has seen so far.
+
+    `ends_at` is on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
+    """
+
+    settings: Settings
+    database: Database
+    client: GraphClient
+    tenant: Tenant
+    lease: Lease
+    reason: Reason
+    ends_at: float
+    somebody_waits: Callable[[], bool]
+    stopping: Callable[[], bool]
+    shown: set[str] = field(default_factory=set)
+    """Ids that the pages of this turn named."""
+
+    def state(self) -> RowMapping:
+        """Return the stream's row, proving and prolonging the lease."""
+        with self.database.write() as connection:
+            return hold(self.database, connection, self.lease)
+
+    def now(self) -> datetime:
+        """Return the database's time now: what was asked for before it is answered by what begins now."""
+        with self.database.read() as connection:
+            return self.database.now(connection)
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.ends_at or self.stopping()
+
+    def items_of(self, entries: Sequence[dict[str, Any]]) -> list[Item]:
+        """Return what entries of this stream say.
+
+        Raises:
+            BadPageError: one of them is of an unknown shape.
+        """
+        return users_of(entries) if self.lease.key.stream is Stream.USERS else groups_of(entries)
+
+    def writer(self, connection: Connection, row: RowMapping, *, full: bool) -> Writer:
+        """Return the pen for a transaction that holds the lease; `row` is what `leases.hold` returned in it."""
+        now = self.database.now(connection)
+        return Writer(
+            database=self.database,
+            connection=connection,
+            tenant_id=self.lease.key.tenant_id,
+            default_region=self.tenant.default_region,
+            generation=row["generation"],
+            full=full,
+            reason=Reason(row["full_reason"]) if full and row["full_reason"] else self.reason,
+            now=now,
+            recheck_at=now + timedelta(seconds=self.settings.follow_up_seconds[0]),
+        )
+
+    def apply(self, writer: Writer, items: Sequence[Item]) -> None:
+        """Write what `items` say."""
+        if self.lease.key.stream is Stream.USERS:
+            apply_users(writer, items)
+        else:
+            apply_groups(writer, items)
+
+    def sweep(self, writer: Writer) -> None:
+        """Remove what the full round that just ended did not see."""
+        if self.lease.key.stream is Stream.USERS:
+            sweep_users(writer)
+        else:
+            sweep_groups(writer)
