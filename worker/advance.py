@@ -26,7 +26,7 @@ from common.db import tenants
 from common.db.engine import Database
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import Tenant, TenantState
-from common.errors import AccessError, EntraSmsError, LeaseLostError, ResyncNeededError, SettingsError
+from common.errors import AccessError, EntraSmsError, LeaseLostError, ResyncNeededError, RetryLaterError, SettingsError
 from common.graph.answers import GraphThrottledError
 from common.graph.resources import fingerprint
 from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
@@ -120,12 +120,16 @@ class Advancer:
 
     def _take_turn(self, turn: Turn) -> bool:
         """Steps 2 to 5; return whether work is left."""
+        resynced = False
         while True:
             began_at = turn.now()
             try:
                 work_left = self._once(turn)
-            except ResyncNeededError:
+            except ResyncNeededError as error:
+                if resynced:
+                    raise RetryLaterError(f"{error} The new token was dead at once.") from error
                 log.warning("resync_needed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream)
+                resynced = True
                 continue  # the live cursor is gone and a full round is wanted: begin it now
             if work_left:
                 return True
