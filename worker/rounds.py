@@ -68,7 +68,8 @@ def full_slice(turn: Turn) -> bool:
 def _follow_live_cursor(turn: Turn) -> bool:
     pages, counts = 0, Counts()
     row = turn.state()
-    answered = list(row["waiting_request_ids"])
+    # A round that goes on from an earlier turn began before what is asked now, and answers nobody.
+    answered = [] if row["next_link"] else list(row["waiting_request_ids"])
     link = row["next_link"] or row["delta_link"]
     began_at = turn.now()
     links: set[str] = set()
