@@ -119,7 +119,10 @@ def end_incremental(
     poll_seconds: float,
     now: datetime,
 ) -> None:
-    """The incremental round ended at `delta_link`; `answered` are the commands that waited when it began."""
+    """The incremental round ended at `delta_link`; `answered` are the commands that waited when it began.
+
+    What went wrong with a full round stays noted until that has got further.
+    """
     if counts.altered or answered:
         _remember(
             connection,
@@ -132,16 +135,16 @@ def end_incremental(
             counts=counts,
             request_ids=answered,
         )
-    values = {
+    values: dict[str, object] = {
         "delta_link": delta_link,
         "next_link": None,
         "last_began_at": began_at,
         "last_good_at": now,
-        "failures": 0,
-        "last_error": None,
         "next_poll_at": _next_poll(connection, key, now, poll_seconds),
         "waiting_request_ids": [one for one in row["waiting_request_ids"] if one not in answered],
     }
+    if row["full_began_at"] is None:
+        values |= {"failures": 0, "last_error": None}
     set_values(connection, key, values)
 
 
