@@ -26,8 +26,16 @@ from common.db import tenants
 from common.db.engine import Database
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import Tenant, TenantState
-from common.errors import AccessError, EntraSmsError, LeaseLostError, ResyncNeededError, RetryLaterError, SettingsError
-from common.graph.answers import GraphThrottledError
+from common.errors import (
+    AccessError,
+    BadPageError,
+    EntraSmsError,
+    LeaseLostError,
+    ResyncNeededError,
+    RetryLaterError,
+    SettingsError,
+)
+from common.graph.answers import GraphNotFoundError, GraphRefusedError, GraphThrottledError
 from common.graph.resources import fingerprint
 from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
 from worker import access, cursors, leases
@@ -140,9 +148,10 @@ class Advancer:
 
     def _once(self, turn: Turn) -> bool:
         row = self._wanting_full(turn)
-        if row["delta_link"] is not None and not incremental_round(turn):
+        full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
+        if row["delta_link"] is not None and not _live_round(turn, beside_full=full):
             return True
-        if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
+        if full:
             if not self._full_round(turn) or not incremental_round(turn):
                 return True
             if turn.state()["full_wanted_at"] is not None:
@@ -155,7 +164,7 @@ class Advancer:
         while not full_slice(turn):
             if turn.is_over():
                 return False
-            if turn.state()["delta_link"] is not None and not incremental_round(turn):
+            if turn.state()["delta_link"] is not None and not _live_round(turn, beside_full=True):
                 return False
         return True
 
@@ -220,6 +229,17 @@ class Advancer:
             until = self._database.now(connection) + timedelta(seconds=delay_seconds)
             mine = tenants_table.c.tenant_id == tenant.tenant_id
             connection.execute(update(tenants_table).where(mine).values(throttled_until=until))
+
+
+def _live_round(turn: Turn, *, beside_full: bool) -> bool:
+    """Follow the live cursor; a full round, which brings a new one, does not depend on whether the old one works."""
+    try:
+        return incremental_round(turn)
+    except (GraphNotFoundError, GraphRefusedError, BadPageError) as error:
+        if not beside_full:
+            raise
+        log.warning("live_round_failed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream, error=str(error))
+        return True
 
 
 def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:
