@@ -2,8 +2,8 @@
 
 1. Note what the requests wish for and take the lease; if another worker has it, that one will see to it.
 2. Follow the live cursor.
-3. Go on with the full round, if one is wanted or under way, for a slice.
-4. Read objects of which something ambiguous was said.
+3. Read objects of which something ambiguous was said.
+4. Go on with the full round, if one is wanted or under way, for a slice.
 5. Let go of the lease, unless somebody wanted the stream meanwhile: then again from 2.
 6. Ask again later for announced objects that were not shown; put back what is left of the work.
 """
@@ -151,12 +151,12 @@ class Advancer:
         full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
         if row["delta_link"] is not None and not _live_round(turn, beside_full=full):
             return True
+        read_doubtful_objects(turn)
         if full:
             if not self._full_round(turn) or not incremental_round(turn):
                 return True
             if turn.state()["full_wanted_at"] is not None:
                 return True
-        read_doubtful_objects(turn)
         return False
 
     def _full_round(self, turn: Turn) -> bool:
