@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, select, update
 from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
 from common.graph.answers import GraphNotFoundError
+from common.messages import Stream
 from worker.apply_groups import apply_edges, remove_edges
 from worker.leases import hold
 from worker.mapping import member_of
@@ -56,7 +57,10 @@ def _reread_object(turn: Turn, object_id: str) -> None:
         items = []  # gone, or not there yet: delta will say which
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
-        turn.apply(turn.writer(connection, row, full=True), items)
+        writer = turn.writer(connection, row, full=True)
+        if items and stream is Stream.GROUPS and not _has_group(connection, turn, object_id):
+            writer.recheck(Stream.GROUPS, "members", [object_id])  # as for every group that appears between full rounds
+        turn.apply(writer, items)
         _done(turn, connection, object_id, "object")
 
 
