@@ -23,6 +23,7 @@ from worker.mapping import Item
 from worker.turn import Turn
 
 GIVE_WAY_SECONDS = 1.0
+LOOP = "Graph repeats a nextLink: the round would never end."
 
 
 def incremental_round(turn: Turn) -> bool:
@@ -52,7 +53,10 @@ def full_slice(turn: Turn) -> bool:
     links: set[str] = set()
     while True:
         page = _fetch_full_page(turn, link)
-        _refuse_loop(page, links)
+        if page.next_link in links:
+            _restart_full(turn)
+            raise BadPageError(LOOP)
+        links.add(page.next_link or "")
         items = turn.items_of(page.items)
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
@@ -75,7 +79,10 @@ def _follow_live_cursor(turn: Turn) -> bool:
     links: set[str] = set()
     while True:
         page = _fetch_live_page(turn, link)
-        _refuse_loop(page, links)
+        if page.next_link in links:
+            _forget_page(turn, link)
+            raise BadPageError(LOOP)
+        links.add(page.next_link or "")
         items = turn.items_of(page.items)
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
@@ -150,10 +157,14 @@ def _fetch_full_page(turn: Turn, link: str | None) -> DeltaPage:
     except (PageTokenExpiredError, ResyncNeededError, DoubtfulTokenError) as error:
         if isinstance(error, DoubtfulTokenError) and turn.state()["last_error"] != str(error):
             raise
-        with turn.database.write() as connection:
-            row = hold(turn.database, connection, turn.lease)
-            cursors.restart_full(connection, turn.lease.key, row, turn.database.now(connection))
+        _restart_full(turn)
         raise RetryLaterError(f"{error} The full round begins again.") from error
+
+
+def _restart_full(turn: Turn) -> None:
+    with turn.database.write() as connection:
+        row = hold(turn.database, connection, turn.lease)
+        cursors.restart_full(connection, turn.lease.key, row, turn.database.now(connection))
 
 
 def _keep_full_page(
@@ -172,11 +183,3 @@ def _keep_full_page(
     cursors.end_full(
         connection, key, row, delta_link=page.delta_link, counts=writer.counts, fingerprint=shape, now=writer.now
     )
-
-
-def _refuse_loop(page: DeltaPage, links: set[str]) -> None:
-    if page.next_link is None:
-        return
-    if page.next_link in links:
-        raise BadPageError("Graph repeats a nextLink: the round would never end.")
-    links.add(page.next_link)
