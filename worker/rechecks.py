@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select, update
 from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
 from common.graph.answers import GraphNotFoundError
-from common.messages import Stream
+from common.messages import Reason, Stream
 from worker.apply_groups import apply_edges, remove_edges
 from worker.leases import hold
 from worker.mapping import member_of
@@ -57,7 +57,7 @@ def _reread_object(turn: Turn, object_id: str) -> None:
         items = []  # gone, or not there yet: delta will say which
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
-        writer = turn.writer(connection, row, full=True)
+        writer = turn.writer(connection, row, full=True, reason=Reason.RECHECK)
         if items and stream is Stream.GROUPS and not _has_group(connection, turn, object_id):
             writer.recheck(Stream.GROUPS, "members", [object_id])  # as for every group that appears between full rounds
         turn.apply(writer, items)
@@ -76,7 +76,7 @@ def _reread_members(turn: Turn, group_id: str) -> None:
         listed = None
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
-        writer = turn.writer(connection, row, full=False)
+        writer = turn.writer(connection, row, full=False, reason=Reason.RECHECK)
         if listed is not None and _has_group(connection, turn, group_id):
             surplus = [key for key in _visible_edges(connection, turn, group_id) if key[1] not in listed]
             remove_edges(writer, surplus)

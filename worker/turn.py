@@ -66,7 +66,7 @@ class Turn:
         """
         return users_of(entries) if self.lease.key.stream is Stream.USERS else groups_of(entries)
 
-    def writer(self, connection: Connection, row: RowMapping, *, full: bool) -> Writer:
+    def writer(self, connection: Connection, row: RowMapping, *, full: bool, reason: Reason | None = None) -> Writer:
         """Return the pen for a transaction that holds the lease; `row` is what `leases.hold` returned in it."""
         now = self.database.now(connection)
         return Writer(
@@ -76,7 +76,7 @@ class Turn:
             default_region=self.tenant.default_region,
             generation=row["generation"],
             full=full,
-            reason=Reason(row["full_reason"]) if full and row["full_reason"] else self.reason,
+            reason=reason or (Reason(row["full_reason"]) if full and row["full_reason"] else self.reason),
             now=now,
             recheck_at=now + timedelta(seconds=self.settings.follow_up_seconds[0]),
         )

@@ -9,7 +9,7 @@ from sqlalchemy import Table, select
 from common.broker.publisher import Publisher
 from common.clock import utc_now
 from common.config import Settings, load
-from common.db.tables import contacts, rechecks, rounds, streams, tenants
+from common.db.tables import changes, contacts, rechecks, rounds, streams, tenants
 from common.messages import Mode, Reason, Stream, SyncRequest
 from tests.support.book import SECRET_KEY, Book
 from tests.support.pen import Pen
@@ -91,6 +91,9 @@ class Bench:
 
     def people(self) -> set[str]:
         return {row["object_id"] for row in self._rows(contacts)}
+
+    def changes(self) -> list[dict[str, Any]]:
+        return sorted(self._rows(changes), key=lambda row: int(row["sequence"]))
 
     def due(self) -> dict[str, datetime]:
         return {row["object_id"]: row["due_at"] for row in self._rows(rechecks)}
