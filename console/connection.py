@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from alembic.util import CommandError
 from sqlalchemy import event
 
 from common import logging
@@ -14,7 +13,7 @@ from common.config import Settings, load
 from common.db.engine import Database
 from common.db.migrations import upgrade_database
 from common.db.tenants import Tenant
-from common.errors import BrokerUnavailableError, DatabaseUnavailableError, SettingsError
+from common.errors import BrokerUnavailableError, DatabaseUnavailableError
 from common.graph.client import GraphClient
 from common.graph.http import GraphHttp
 from common.graph.tokens import Credentials
@@ -50,12 +49,6 @@ class Installation:
             if database.is_sqlite:
                 event.listen(database.engine, "connect", _teach_letters)
             upgrade_database(database)
-        except OSError as error:
-            raise SettingsError(f"The folder of the database cannot be made: {error}.") from None
-        except CommandError:
-            raise SettingsError(
-                "The database was changed by a newer version of this program; use that version here too."
-            ) from None
         except DatabaseUnavailableError as error:
             place = addresses.without_password(self.settings.database_url.get_secret_value())
             raise DatabaseUnavailableError(

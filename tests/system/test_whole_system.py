@@ -66,6 +66,8 @@ def test_two_workers_and_faults_of_every_kind_end_equal(system: System) -> None:
         _change(system, 15, seed)
 
     await_equality(system)
+    _change(system, 10, seed=7)  # announced at once, while delta does not show it yet
+    await_equality(system)
     fired = system.simulated().fired()
     assert {knob for knob in faults if fired.get(knob)} == set(faults)
 
