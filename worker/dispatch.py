@@ -83,10 +83,10 @@ class Dispatch:
         try:
             request = decode_request(delivery.body)
         except MessageUnreadableError as error:
-            self._errands.submit(self._reject, [delivery], "unreadable", str(error))
+            self._errands.submit(self._put_aside, delivery, "unreadable", str(error))
             return
         if delivery.count >= POISON_COUNT:
-            self._errands.submit(self._reject, [delivery], "delivered_too_often", f"Came back {delivery.count} times.")
+            self._errands.submit(self._put_aside, delivery, "delivered_too_often", f"Came back {delivery.count} times.")
             return
         self._inbox.put(Waiting(request, delivery))
 
@@ -126,7 +126,7 @@ class Dispatch:
             elif verdict.reaction is Reaction.GIVE_UP:
                 self._advancer.give_up(key, error if isinstance(error, EntraSmsError) else EntraSmsError(str(error)))
             elif verdict.reaction is Reaction.REJECT:
-                return self._reject([one.delivery for one in waiting], "defect", type(error).__name__, settle=False)
+                self._publish_dead([one.delivery for one in waiting], "defect", type(error).__name__)
         except RetryLaterError:
             self._put_back(waiting)
             return False
@@ -144,46 +144,44 @@ class Dispatch:
         try:
             errand()
         except MessageUnreadableError as error:
-            self._reject([delivery], "unreadable", str(error))
+            self._put_aside(delivery, "unreadable", str(error))
             return
         except RetryLaterError as error:
             log.warning("errand_put_off", queue=delivery.queue, error=str(error))
-            self._wait_and_repeat(delivery, errand)
+            self._repeat_later(self._do_errand, delivery, errand)
             return
         except Exception as error:
             log.exception("errand_failed", queue=delivery.queue)
-            self._reject([delivery], "defect", type(error).__name__)
+            self._put_aside(delivery, "defect", type(error).__name__)
             return
         delivery.ack()
 
-    def _wait_and_repeat(self, delivery: Delivery, errand: Callable[[], None]) -> None:
-        self._pause(REPUT_SECONDS)
+    def _put_aside(self, delivery: Delivery, reason: str, error: str) -> None:
+        """Make a dead letter of a delivery, once there is a broker to take it."""
         try:
-            self._errands.submit(self._do_errand, delivery, errand)
+            self._publish_dead([delivery], reason, error)
+        except BrokerUnavailableError:
+            self._repeat_later(self._put_aside, delivery, reason, error)
+            return
+        delivery.ack()
+
+    def _repeat_later(self, errand: Callable[..., None], *arguments: object) -> None:
+        self._inbox.closed.wait(REPUT_SECONDS)
+        try:
+            self._errands.submit(errand, *arguments)
         except RuntimeError:
             return  # closing: the delivery goes back to the broker
 
-    def _pause(self, seconds: float) -> None:
-        self._inbox.closed.wait(seconds)
-
-    def _reject(self, deliveries: Sequence[Delivery], reason: str, error: str, *, settle: bool = True) -> bool:
-        """Publish dead letters; settle only what is safely there. Tell whether all of it is."""
-        try:
-            self._publisher.publish_all(
-                [
-                    outgoing.dead_letter(one.body, queue=one.queue, message_type=one.type, reason=reason, error=error)
-                    for one in deliveries
-                ],
-                timeout_seconds=PUBLISH_SECONDS,
-            )
-        except BrokerUnavailableError:
-            return False  # unsettled: the broker gives it out again when it is back
+    def _publish_dead(self, deliveries: Sequence[Delivery], reason: str, error: str) -> None:
+        self._publisher.publish_all(
+            [
+                outgoing.dead_letter(one.body, queue=one.queue, message_type=one.type, reason=reason, error=error)
+                for one in deliveries
+            ],
+            timeout_seconds=PUBLISH_SECONDS,
+        )
         DEAD_LETTERS.labels(reason).inc(len(deliveries))
         log.warning("dead_letter", reason=reason, error=error, count=len(deliveries))
-        if settle:
-            for one in deliveries:
-                one.ack()
-        return True
 
 
 def merged(requests: Sequence[SyncRequest]) -> SyncRequest:
