@@ -73,6 +73,9 @@ class Dispatch:
             key, waiting = taken
             try:
                 self._advance(key, waiting)
+            except Exception:
+                # Unsettled, it comes again with the next connection; the thread must outlive any defect.
+                log.exception("turn_unsettled", tenant=key.tenant_id, stream=key.stream)
             finally:
                 self._inbox.done(key)
 
