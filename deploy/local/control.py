@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -24,7 +24,7 @@ class Control:
     domain: str
 
     @classmethod
-    def of(cls, state_file: Path) -> Control:
+    def of(cls, state_file: Path) -> Self:
         """Read `simulator.json`, which the simulator writes when it is ready."""
         state = json.loads(state_file.read_text())
         tenant = state["tenants"][0]
