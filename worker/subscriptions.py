@@ -75,7 +75,13 @@ class Reconciler:
         for stream in Stream:
             self._make_right(tenant, client, stream, actual)
         self._delete_strays(tenant, client, actual)
-        return LOOK_AGAIN
+        return self._until_renewal(tenant)
+
+    def _until_renewal(self, tenant: Tenant) -> timedelta:
+        """Return when to look again: in any case when the next renewal is due."""
+        rows = [row for stream in Stream if (row := self._row(tenant, stream)) is not None]
+        due_in = min((row["renew_at"] for row in rows), default=utc_now()) - utc_now()
+        return min(LOOK_AGAIN, max(due_in, AFTER_TROUBLE))
 
     def _make_right(self, tenant: Tenant, client: GraphClient, stream: Stream, actual: dict[str, Subscription]) -> None:
         row = self._row(tenant, stream)
