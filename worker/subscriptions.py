@@ -59,7 +59,7 @@ class Reconciler:
             again_in, trouble = access.SLOW_POLL, str(error)
         except EntraSmsError as error:
             log.warning("subscriptions_troubled", tenant=tenant_id, error=str(error))
-            again_in, trouble = AFTER_TROUBLE, str(error)
+            again_in, trouble = _patience(error), str(error)
         with self._database.write() as connection:
             at = self._database.now(connection) + again_in
             mine = tenants.c.tenant_id == tenant_id
@@ -178,6 +178,12 @@ class Reconciler:
         mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
         with self._database.read() as connection:
             return connection.execute(select(subscriptions).where(*mine)).mappings().one_or_none()
+
+
+def _patience(error: EntraSmsError) -> timedelta:
+    """Return how long to leave Graph alone after `error`: never shorter than it asked for."""
+    asked_seconds = error.delay_seconds if isinstance(error, RetryLaterError) else None
+    return max(AFTER_TROUBLE, timedelta(seconds=asked_seconds or 0.0))
 
 
 def _delete(client: GraphClient, subscription_id: str) -> None:
