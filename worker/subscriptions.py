@@ -23,7 +23,7 @@ from common.db.engine import Database
 from common.db.tables import subscriptions, tenants
 from common.db.tenants import Tenant, TenantState
 from common.errors import AccessError, EntraSmsError, RetryLaterError, SettingsError
-from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError
+from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError, PermissionMissingError
 from common.graph.client import GraphClient, Subscription
 from common.messages import Reason, Stream, SyncRequest
 from worker import access
@@ -54,6 +54,10 @@ class Reconciler:
             return
         try:
             again_in, trouble = self._again_in(tenant), None
+        except PermissionMissingError as error:
+            # To subscribe takes more than to read, and has a quota: the reading goes on, by polling.
+            log.warning("subscriptions_denied", tenant=tenant_id, error=str(error))
+            again_in, trouble = access.SLOW_POLL, str(error)
         except (AccessError, SettingsError) as error:
             access.note_failed(self._database, tenant, error)
             again_in, trouble = access.SLOW_POLL, str(error)
