@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from common import logging
@@ -20,7 +20,7 @@ from common.clock import utc_now
 from common.config import Settings
 from common.db import tenants as tenant_rows
 from common.db.engine import Database
-from common.db.tables import subscriptions, tenants
+from common.db.tables import streams, subscriptions, tenants
 from common.db.tenants import Tenant, TenantState
 from common.errors import AccessError, EntraSmsError, RetryLaterError, SettingsError
 from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError, PermissionMissingError
@@ -164,9 +164,16 @@ class Reconciler:
                     "created_at": now,
                 }
                 connection.execute(subscriptions.insert().values(**key, **values, **fresh))
+                self._poll_soon(connection, tenant, stream)
             else:
                 mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
                 connection.execute(update(subscriptions).where(*mine).values(values))
+
+    def _poll_soon(self, connection: Connection, tenant: Tenant, stream: Stream) -> None:
+        """Read the gap by the poll, should the request for it be lost with this process or the broker."""
+        soon = self._database.now(connection) + AFTER_TROUBLE
+        mine = (streams.c.tenant_id == tenant.tenant_id, streams.c.stream == stream, streams.c.next_poll_at > soon)
+        connection.execute(update(streams).where(*mine).values(next_poll_at=soon))
 
     def _delete_strays(self, tenant: Tenant, client: GraphClient, actual: dict[str, Subscription]) -> None:
         """Delete subscriptions that call this installation but that it does not know: nobody can prove them."""
