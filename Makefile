@@ -21,8 +21,8 @@ help: ## Show this list
 demo: $(READY) ## Run the whole system on this machine, with a lively company: SECONDS, USERS, GROUPS, WORKERS, SEED
 	@$(BIN)/python -m deploy.local.demo $(options)
 
-smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS, USERS, GROUPS, WORKERS, FAULTS, SEED
-	@$(BIN)/python -m deploy.local.smoke $(options)
+smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS, USERS, GROUPS, CHANGES, WORKERS, FAULTS, SEED, DATABASE
+	@$(BIN)/python -m deploy.local.smoke $(options) $(call option,CHANGES,changes) $(call option,DATABASE,database)
 
 test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
 	@$(BIN)/python -m deploy.local prepare
