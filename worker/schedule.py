@@ -6,8 +6,8 @@ What is due is claimed by moving its time on, in one transaction: any number of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 from sqlalchemy import select, update
@@ -26,6 +26,9 @@ from worker.subscriptions import Reconciler
 
 TICK_SECONDS = 1.0
 CLAIMS_A_TICK = 200
+RECONCILIATIONS_AT_ONCE = 2
+RECONCILIATIONS_AHEAD = 4
+"""So many are claimed at most: what is claimed and waits longer than its claim lasts is claimed a second time."""
 RECONCILE_CLAIM = timedelta(minutes=3)
 """Longer than any reconciliation takes: another worker looks again if this one dies over it."""
 
@@ -36,11 +39,12 @@ class Schedule:
     """A thread that looks each second at what is due."""
 
     def __init__(self, settings: Settings, database: Database, publisher: Publisher, reconciler: Reconciler) -> None:
-        self._poll = timedelta(seconds=settings.poll_seconds)
+        self._poll_every = timedelta(seconds=settings.poll_seconds)
         self._database = database
         self._publisher = publisher
         self._reconciler = reconciler
-        self._reconciliations = ThreadPoolExecutor(max_workers=2, thread_name_prefix="subscriptions")
+        self._reconciliations = ThreadPoolExecutor(RECONCILIATIONS_AT_ONCE, thread_name_prefix="subscriptions")
+        self._under_way: list[Future[None]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
 
@@ -55,14 +59,24 @@ class Schedule:
 
     def _run(self) -> None:
         while not self._stopping.wait(TICK_SECONDS):
-            try:
-                self._publish_polls(self._claim_polls())
-                for tenant_id in self._claim_reconciliations():
-                    self._reconciliations.submit(self._reconcile, tenant_id)
-            except EntraSmsError as error:
-                log.warning("tick_failed", error=str(error))
-            except Exception:
-                log.exception("tick_failed")  # the loop's boundary: timers must outlive any defect
+            self._tick(self._poll)
+            self._tick(self._look_at_subscriptions)
+
+    def _tick(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except EntraSmsError as error:
+            log.warning("tick_failed", error=str(error))
+        except Exception:
+            log.exception("tick_failed")  # the loop's boundary: timers must outlive any defect
+
+    def _poll(self) -> None:
+        self._publish_polls(self._claim_polls())
+
+    def _look_at_subscriptions(self) -> None:
+        self._under_way = [one for one in self._under_way if not one.done()]
+        for tenant_id in self._claim_reconciliations(RECONCILIATIONS_AHEAD - len(self._under_way)):
+            self._under_way.append(self._reconciliations.submit(self._reconcile, tenant_id))
 
     def _reconcile(self, tenant_id: str) -> None:
         try:
@@ -83,7 +97,7 @@ class Schedule:
             keys = [StreamKey(row.tenant_id, Stream(row.stream)) for row in connection.execute(due)]
             for key in keys:
                 mine = (streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
-                connection.execute(update(streams).where(*mine).values(next_poll_at=now + self._poll))
+                connection.execute(update(streams).where(*mine).values(next_poll_at=now + self._poll_every))
         return keys
 
     def _publish_polls(self, keys: Sequence[StreamKey]) -> None:
@@ -104,14 +118,16 @@ class Schedule:
                 mine = (streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
                 connection.execute(update(streams).where(*mine).values(next_poll_at=soon))
 
-    def _claim_reconciliations(self) -> Sequence[str]:
+    def _claim_reconciliations(self, limit: int) -> Sequence[str]:
+        if limit <= 0:
+            return []
         with self._database.write() as connection:
             now = self._database.now(connection)
             due = (
                 select(tenants.c.tenant_id)
                 .where(tenants.c.reconcile_at <= now)
                 .order_by(tenants.c.reconcile_at)
-                .limit(CLAIMS_A_TICK)
+                .limit(limit)
                 .with_for_update(skip_locked=True)
             )
             claimed = list(connection.scalars(due))
