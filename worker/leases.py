@@ -125,21 +125,35 @@ def locked(connection: Connection, key: StreamKey) -> RowMapping | None:
 
 
 def _noted(row: RowMapping, wishes: Wishes, now: datetime) -> dict[str, object]:
+    """Return what the wishes change in the row.
+
+    A full round that began after a request was made answers it: the one under way when it ends, one that has ended by
+    the incremental round that comes next. While the book is read for the first time, that reading answers in any case:
+    another one right after it would tell nothing new.
+    """
     values: dict[str, object] = {}
-    if wishes.request_ids:
-        values["waiting_request_ids"] = _union(row["waiting_request_ids"], wishes.request_ids)
-    if wishes.full_reason is None or wishes.full_requested_at is None:
-        return values
-    began_at, last_began_at = row["full_began_at"], row["last_full_began_at"]
-    # A round that began after a request was made answers it. While the book is read for the first time, the round
-    # under way answers in any case: another reading right after it would tell nothing new.
-    if began_at is not None and (began_at >= wishes.full_requested_at or row["delta_link"] is None):
-        values["full_request_ids"] = _union(row["full_request_ids"], wishes.full_request_ids)
-    elif last_began_at is None or last_began_at < wishes.full_requested_at:
-        values["full_wanted_at"] = now
-        values["full_wanted_reason"] = wishes.full_reason
-        values["full_wanted_request_ids"] = _union(row["full_wanted_request_ids"], wishes.full_request_ids)
+    waiting = wishes.request_ids
+    if wishes.full_reason is not None and wishes.full_requested_at is not None:
+        asked_at, began_at = wishes.full_requested_at, row["full_began_at"]
+        if began_at is not None and (began_at >= asked_at or row["delta_link"] is None):
+            values["full_request_ids"] = _union(row["full_request_ids"], wishes.full_request_ids)
+        elif _has_answered(row, asked_at):
+            waiting += wishes.full_request_ids
+        else:
+            values["full_wanted_at"] = now
+            values["full_wanted_reason"] = wishes.full_reason
+            values["full_wanted_request_ids"] = _union(row["full_wanted_request_ids"], wishes.full_request_ids)
+    if waiting:
+        values["waiting_request_ids"] = _union(row["waiting_request_ids"], waiting)
     return values
+
+
+def _has_answered(row: RowMapping, asked_at: datetime) -> bool:
+    """Whether the latest full round that ended began after `asked_at`, or was the first one and ended after it."""
+    began_at, ended_at = row["last_full_began_at"], row["last_full_at"]
+    if began_at is None or ended_at is None:
+        return False
+    return bool(began_at >= asked_at or (row["generation"] == 1 and ended_at >= asked_at))
 
 
 def _union(old: list[str], new: tuple[str, ...]) -> list[str]:

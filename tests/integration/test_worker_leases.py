@@ -416,6 +416,26 @@ def test_a_full_round_asked_for_once_is_not_read_again_when_the_request_is_deliv
     assert row_of(contoso)["full_wanted_at"] is None
 
 
+def test_a_full_round_that_ended_before_its_request_was_met_answers_it_by_the_next_look(contoso: Book) -> None:
+    contoso.stream(Stream.USERS, delta_link="https://live", generation=4)
+    lease, asked_at = lease_of(contoso), now_of(contoso)
+    begin_full(contoso, lease)
+    end_full(contoso, lease)
+    acquired(contoso, "one", full(asked_at, "r1"))
+    row = row_of(contoso)
+    assert (row["waiting_request_ids"], row["full_wanted_at"]) == (["r1"], None)
+
+
+def test_a_full_round_asked_for_during_the_first_sync_but_met_after_it_is_not_read_again(contoso: Book) -> None:
+    lease = lease_of(contoso)
+    begin_full(contoso, lease)
+    asked_at = now_of(contoso)
+    end_full(contoso, lease)
+    acquired(contoso, "one", full(asked_at, "r1"))
+    row = row_of(contoso)
+    assert (row["waiting_request_ids"], row["full_wanted_at"]) == (["r1"], None)
+
+
 def test_a_full_round_asked_for_after_the_last_one_ended_is_wanted(contoso: Book) -> None:
     lease = lease_of(contoso)
     begin_full(contoso, lease)
