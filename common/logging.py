@@ -72,5 +72,13 @@ def _naming(process: str) -> structlog.typing.Processor:
 
 def _rendering(log_format: str) -> list[structlog.typing.Processor]:
     if log_format == "text":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="action", timestamp_key="at")]
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                event_key="action",
+                timestamp_key="at",
+                # Where rich is installed, structlog's own choice shows the local variables: secrets, people.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

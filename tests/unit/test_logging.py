@@ -70,3 +70,17 @@ def test_as_text_it_reads_along_also_with_an_exception(capsys: pytest.CaptureFix
     assert "failed" in said
     assert "tenant=t" in said
     assert "KeyError" in said
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_traceback_shows_no_values_of_variables(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.configure(config.load({"ENTRA_SMS_LOG_FORMAT": log_format}), "worker")
+
+    def fail(client_secret: str) -> None:
+        raise KeyError(len(client_secret))
+
+    try:
+        fail("".join(["hush", "hush"]))
+    except KeyError:
+        logging.get("area").exception("failed")
+    assert "hushhush" not in capsys.readouterr().err
