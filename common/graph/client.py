@@ -60,16 +60,16 @@ class GraphClient:
             see `GraphHttp.call`.
         """
         address = f"{self._base}/{stream}/delta?$select={','.join(SELECT[stream])}"
-        return _delta_page(self._http.call("GET", address, self._tokens))
+        return self._delta_page(self._http.call("GET", address, self._tokens))
 
     def page(self, link: str) -> DeltaPage:
         """Follow a nextLink or a deltaLink, verbatim.
 
         Raises:
-            BadPageError: it is of another origin, the answer is no delta page, or leads to itself.
+            BadPageError: it is of another origin, the answer is no delta page, or leads elsewhere or to itself.
             see `GraphHttp.call` for the others.
         """
-        page = _delta_page(self._http.call("GET", link, self._tokens, carries_token=True))
+        page = self._delta_page(self._http.call("GET", link, self._tokens, carries_token=True))
         if page.next_link == link:
             raise BadPageError("Graph repeats a nextLink: the round would never end.")
         return page
@@ -143,6 +143,14 @@ class GraphClient:
         """
         self._http.call("DELETE", f"{self._base}/subscriptions/{subscription_id}", self._tokens)
 
+    def _delta_page(self, answer: dict[str, Any]) -> DeltaPage:
+        next_link, delta_link = _link(answer, "@odata.nextLink"), _link(answer, "@odata.deltaLink")
+        link = next_link or delta_link
+        if link is None or (next_link is not None and delta_link is not None):
+            raise BadPageError("A delta page must have exactly one of nextLink and deltaLink.")
+        self._http.require_own_origin(link)  # before it is stored: a foreign cursor could never be followed
+        return DeltaPage(_items(answer), next_link, delta_link)
+
     def _listed(self, address: str) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list, page by page."""
         seen: set[str] = set()
@@ -154,13 +162,6 @@ class GraphClient:
             answer = self._http.call("GET", link, self._tokens)
             yield from _items(answer)
             link = _link(answer, "@odata.nextLink")
-
-
-def _delta_page(answer: dict[str, Any]) -> DeltaPage:
-    next_link, delta_link = _link(answer, "@odata.nextLink"), _link(answer, "@odata.deltaLink")
-    if (next_link is None) == (delta_link is None):
-        raise BadPageError("A delta page must have exactly one of nextLink and deltaLink.")
-    return DeltaPage(_items(answer), next_link, delta_link)
 
 
 def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -98,6 +98,15 @@ def test_a_next_link_that_leads_to_itself_is_refused(mock: responses.RequestsMoc
         graph.page(NEXT)
 
 
+@pytest.mark.parametrize("name", ["nextLink", "deltaLink"])
+def test_a_page_that_leads_to_a_foreign_place_is_refused_as_a_whole(
+    mock: responses.RequestsMock, graph: GraphClient, name: str
+) -> None:
+    mock.get(DELTA_LINK, json=page(**{name: "https://evil.example/v1.0/users/delta?$skiptoken=next"}))
+    with pytest.raises(BadPageError, match="foreign"):
+        graph.page(DELTA_LINK)
+
+
 def test_a_foreign_next_link_is_refused_when_it_is_to_be_followed(graph: GraphClient) -> None:
     with responses.RequestsMock() as nobody, pytest.raises(BadPageError, match="foreign"):
         graph.page("https://evil.example/v1.0/users/delta?$skiptoken=next")
