@@ -1,0 +1,167 @@
+"""A worker's turns against a simulated Graph, with what happens to a real one now and then."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select
+
+from common.db.tables import contacts, memberships
+from common.db.tables import tenants as tenants_table
+from common.db.tenants import seal_secret
+from common.db.visible import is_visible
+from common.errors import AccessError, RetryLaterError
+from common.messages import Stream
+from common.secrets import Vault
+from simulator.certificates import Authority, ensure_authority
+from tests.support.bench import Bench, settings
+from tests.support.book import Book, add_tenant, book
+from tests.support.graph_world import GraphWorld, graph_world
+from tests.support.replay import held, replayed
+from worker.clients import Clients
+
+FAULTS = {
+    "delta_duplicate_in_page",
+    "delta_unknown_member_type",
+    "transient_unauthorized",
+    "server_error_next",
+    "throttle_next",
+    "delta_foreign_next_link",
+    "truncated_json",
+    "connection_reset",
+}
+"""Each of these must have happened in the test that turns it."""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return ensure_authority(tmp_path_factory.mktemp("simulator"))
+
+
+@pytest.fixture
+def world(authority: Authority, tmp_path: Path) -> Iterator[GraphWorld]:
+    with graph_world(authority, tmp_path, users=30, groups=6) as world:
+        yield world
+
+
+@pytest.fixture
+def bench(world: GraphWorld, sqlite_url: str) -> Iterator[Bench]:
+    application = world.tenant.application
+    with book(sqlite_url) as found:
+        with found.database.write() as connection:
+            connection.execute(delete(tenants_table))
+            add_tenant(
+                connection,
+                "Simulated",
+                world.tenant.domain,
+                tenant_id=world.tenant.id,
+                client_id=application.client_id,
+                sealed_credential=seal_secret(Vault(settings()), application.client_secret),
+            )
+        known = settings(**world.settings)
+        yield Bench(Book(found.database, world.tenant.id), known, Clients(known))
+
+
+def sync(bench: Bench, *, tries: int = 1) -> None:
+    """Advance both streams, as often as passing trouble makes it necessary."""
+    for stream in Stream:
+        for attempt in range(tries):
+            try:
+                bench.advance(stream=stream)
+            except RetryLaterError:
+                bench.book.tenant(throttled_until=None)
+                assert attempt < tries - 1
+            else:
+                break
+
+
+def truth(world: GraphWorld) -> tuple[set[str], set[tuple[str, str]]]:
+    found = world.tenant.directory.truth
+    people = {one for one in found.rosters["user"] if found.live(one)}
+    groups = [one for one in found.rosters["group"] if found.live(one)]
+    return people, {(group, member.id) for group in groups for _, member in found.live_members(group)}
+
+
+def shown(bench: Bench) -> tuple[set[str], set[tuple[str, str]]]:
+    with bench.book.database.read() as connection:
+        edges = connection.execute(select(memberships).where(is_visible()))
+        return set(connection.scalars(select(contacts.c.object_id))), {(one.group_id, one.member_id) for one in edges}
+
+
+def change_something(world: GraphWorld) -> None:
+    directory = world.tenant.directory
+    someone = next(one for one in directory.truth.rosters["user"] if directory.truth.live(one))
+    directory.remove("user", someone)
+
+
+def assert_equal(bench: Bench, world: GraphWorld) -> None:
+    assert shown(bench) == truth(world)
+    assert replayed(bench.book.database, bench.book.tenant_id) == held(bench.book.database, bench.book.tenant_id)
+
+
+def test_the_book_becomes_equal_to_the_directory(bench: Bench, world: GraphWorld) -> None:
+    sync(bench)
+    assert_equal(bench, world)
+
+
+@pytest.mark.parametrize("shape", ["gone", "sync_state_not_found", "unsupported_query"])
+def test_a_dead_delta_token_of_any_shape_leads_to_a_full_round(bench: Bench, world: GraphWorld, shape: str) -> None:
+    sync(bench)
+    change_something(world)
+    world.turn(expired_token_shape=shape, expire_next_tokens=1)
+    bench.advance()
+    assert world.fired("expire_next_tokens") == 1
+    assert bench.history()[-1]["reason"] == "token_expired"
+    assert_equal(bench, world)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"users_page_size": 4, "groups_page_size": 1, "members_per_page": 7, "members_per_group": 3},
+        {"users_page_size": 4, "delta_empty_pages": 3},
+        {"users_page_size": 4, "delta_duplicate_in_page": 0.5, "delta_duplicate_across_pages": 0.5},
+        {"users_page_size": 4, "delta_unknown_properties": 1.0, "delta_unknown_member_type": 1.0},
+        {"users_page_size": 4, "seed": 4, "transient_unauthorized": 0.1},
+        {"users_page_size": 8, "server_error_next": 3},
+        {"users_page_size": 8, "throttle_next": 2, "retry_after": "decimal"},
+        {"users_page_size": 8, "delta_next_link_loop": 1, "delta_foreign_next_link": 1},
+        {"users_page_size": 8, "truncated_json": 0.2, "html_instead_of_json": 0.1},
+        {"users_page_size": 8, "connection_reset": 0.2},
+    ],
+    ids=lambda knobs: list(knobs)[-1],
+)
+def test_the_book_becomes_equal_in_spite_of(bench: Bench, world: GraphWorld, knobs: dict[str, Any]) -> None:
+    world.turn(**{"seed": 7} | knobs)
+    sync(bench, tries=30)
+    change_something(world)
+    sync(bench, tries=30)
+    assert all(world.fired(name) > 0 for name in FAULTS & set(knobs))
+    if "delta_unknown_member_type" not in knobs:
+        assert_equal(bench, world)
+
+
+def test_a_secret_that_was_replaced_pauses_the_tenant_until_the_new_one_is_given(
+    bench: Bench, world: GraphWorld
+) -> None:
+    application = world.tenant.application
+    application.client_secret = "another~secret"
+    with pytest.raises(AccessError):
+        bench.advance()
+    assert bench.tenant()["state_code"] == "AADSTS7000215"
+    bench.book.tenant(credential=seal_secret(Vault(settings()), "another~secret"))
+    bench.advance(bench.look("r1"))
+    assert bench.tenant()["state"] == "active"
+    assert any("r1" in one["request_ids"] for one in bench.history())
+
+
+def test_a_consent_that_is_given_works_at_the_very_next_look(bench: Bench, world: GraphWorld) -> None:
+    roles = world.tenant.application.roles
+    world.tenant.application.roles = ()
+    with pytest.raises(AccessError):
+        bench.advance()
+    assert bench.tenant()["state_code"] == "Authorization_RequestDenied"
+    world.tenant.application.roles = roles
+    bench.advance(bench.look("r1"))
+    assert bench.tenant()["state"] == "active"
