@@ -1,6 +1,7 @@
 """The database as the processes use it, the same on SQLite and PostgreSQL."""
 
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_a_row_of_an_unknown_tenant_is_refused(database: Database) -> None:
     orphan = insert(streams).values(tenant_id=TENANT, stream="users", next_poll_at=NOW)
     with pytest.raises(IntegrityError), database.write() as connection:
         connection.execute(orphan)
+
+
+def test_a_refused_row_is_not_shown_in_the_traceback(database: Database) -> None:
+    add(database)
+    person = {"tenant_id": TENANT, "object_id": TENANT, "display_name": "Erika Mustermann", "generation": 0}
+    with pytest.raises(IntegrityError, match="phone_state") as caught, database.write() as connection:
+        connection.execute(insert(contacts).values(person | {"phone_state": None}))
+    assert "Mustermann" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_tenant_that_goes_takes_everything_of_it_along(database: Database) -> None:
