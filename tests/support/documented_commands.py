@@ -157,7 +157,7 @@ def _trouble_with_click(command: click.Command, arguments: Sequence[str]) -> str
 
 def _resolve(command: click.Command, arguments: list[str], parent: click.Context | None) -> None:
     """Read the arguments as click would, down the tree of commands, and call nothing."""
-    context = click.Context(command, parent=parent, info_name=command.name)
+    context = click.Context(command, parent=parent, info_name=command.name, **command.context_settings)
     values, rest, _ = command.make_parser(context).parse_args(arguments)
     for parameter in command.params:
         for value in _as_list(values.get(parameter.name or "")):
