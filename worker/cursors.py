@@ -42,10 +42,14 @@ def lose_live_cursor(connection: Connection, key: StreamKey, row: RowMapping, no
         want_full(connection, key, row, Reason.TOKEN_EXPIRED, now)
 
 
-def begin_full(connection: Connection, key: StreamKey, row: RowMapping, now: datetime) -> None:
-    """Start the full round that is wanted: a new generation, from the first page."""
+def begin_full(connection: Connection, key: StreamKey, row: RowMapping, fingerprint: str, now: datetime) -> None:
+    """Start the full round that is wanted: a new generation, from the first page.
+
+    `fingerprint` is noted now, not at the end: what changes meanwhile finds its first pages read in the old way.
+    """
     wanted = {
         "generation": row["generation"] + 1,
+        "fingerprint": fingerprint,
         "full_began_at": now,
         "full_reason": row["full_wanted_reason"],
         "full_request_ids": row["full_wanted_request_ids"],
@@ -79,7 +83,6 @@ def end_full(
     *,
     delta_link: str,
     counts: Counts,
-    fingerprint: str,
     now: datetime,
 ) -> None:
     """The full round ended: its link becomes the live cursor."""
@@ -98,7 +101,6 @@ def end_full(
     live = {
         "delta_link": delta_link,
         "next_link": None,
-        "fingerprint": fingerprint,
         "last_full_at": now,
         "last_full_began_at": row["full_began_at"],
     }

@@ -48,7 +48,8 @@ def full_slice(turn: Turn) -> bool:
     if row["full_began_at"] is None:
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
-            cursors.begin_full(connection, turn.lease.key, row, turn.database.now(connection))
+            shape = fingerprint(turn.lease.key.stream, turn.tenant.default_region)
+            cursors.begin_full(connection, turn.lease.key, row, shape, turn.database.now(connection))
     link: str | None = row["full_link"] if row["full_began_at"] is not None else None
     links: set[str] = set()
     while True:
@@ -179,7 +180,4 @@ def _keep_full_page(
     if page.delta_link is None:
         raise BadPageError("A full round ends only with a deltaLink.")
     turn.sweep(writer)
-    shape = fingerprint(key.stream, turn.tenant.default_region)
-    cursors.end_full(
-        connection, key, row, delta_link=page.delta_link, counts=writer.counts, fingerprint=shape, now=writer.now
-    )
+    cursors.end_full(connection, key, row, delta_link=page.delta_link, counts=writer.counts, now=writer.now)

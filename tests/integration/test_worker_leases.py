@@ -353,14 +353,14 @@ def begin_full(book: Book, lease: Lease) -> None:
         now = book.database.now(connection)
         cursors.want_full(connection, lease.key, row, Reason.FIRST_SYNC, now)
         row = leases.hold(book.database, connection, lease)
-        cursors.begin_full(connection, lease.key, row, now)
+        cursors.begin_full(connection, lease.key, row, "f", now)
 
 
 def end_full(book: Book, lease: Lease) -> None:
     with book.database.write() as connection:
         row = leases.hold(book.database, connection, lease)
         now = book.database.now(connection)
-        cursors.end_full(connection, lease.key, row, delta_link="https://x", counts=Counts(), fingerprint="f", now=now)
+        cursors.end_full(connection, lease.key, row, delta_link="https://x", counts=Counts(), now=now)
 
 
 def test_a_wish_is_kept_whoever_holds_the_lease(contoso: Book) -> None:

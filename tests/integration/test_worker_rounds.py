@@ -35,6 +35,7 @@ from tests.support.scripted_graph import Answer, ScriptedGraph, page
 from worker import leases
 from worker.leases import StreamKey, Wishes
 from worker.rechecks import RECHECKS_A_TURN
+from worker.turn import Turn
 
 ANNA, BERT, CLEO, DORA, STAFF = (guid(name) for name in ("anna", "bert", "cleo", "dora", "staff"))
 FIRST = ScriptedGraph.FIRST
@@ -180,6 +181,24 @@ def test_the_database_may_be_lost_in_the_middle_of_a_turn(synced: Bench, monkeyp
     synced.graph.on("later", page(end="later"))
     synced.advance()
     assert synced.people() == {ANNA, BERT, CLEO, DORA}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_page_that_cannot_be_written_moves_no_cursor(
+    synced: Bench, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any) -> None:
+        raise DatabaseUnavailableError("The database failed: restart.")
+
+    synced.graph.on("live", page(person(CLEO), then="more"), page(person(CLEO), end="later"))
+    synced.graph.on(FIRST, page(person(CLEO), end="new"))
+    if full:
+        synced.book.stream(Stream.USERS, full_began_at=utc_now(), full_reason="operator", delta_link=None)
+    before = {name: synced.row()[name] for name in ("delta_link", "next_link", "full_link", "full_pages")}
+    monkeypatch.setattr(Turn, "apply", lost)
+    with pytest.raises(DatabaseUnavailableError):
+        synced.advance()
+    assert {name: synced.row()[name] for name in before} == before
 
 
 def test_a_worker_that_lost_its_lease_during_a_request_commits_nothing(synced: Bench) -> None:
@@ -358,6 +377,24 @@ def test_a_changed_region_starts_a_full_round_and_live_updates_go_on(synced: Ben
     assert synced.history()[-1]["reason"] == "fingerprint"
     synced.advance()
     assert synced.graph.asked[3:] == ["new"]  # once is enough
+
+
+def test_a_region_changed_during_a_full_round_starts_another_one(synced: Bench) -> None:
+    synced.graph.on("live", page(end="live"))
+    synced.graph.on(FIRST, page(person(ANNA, mobilePhone="030 123456"), then="second"), page(end="newer"))
+    synced.graph.on("second", page(person(BERT), end="new"))
+    synced.graph.on("new", page(end="new"))
+    synced.graph.on("newer", page(end="newer"))
+    synced.stopping = True
+    synced.advance(synced.resync())
+    synced.book.tenant(default_region="DE")
+    synced.stopping = False
+    synced.advance()
+    synced.advance()
+    assert [one["reason"] for one in synced.history()[-2:]] == ["operator", "fingerprint"]
+    synced.graph.asked.clear()
+    synced.advance()
+    assert synced.graph.asked == ["newer"]
 
 
 def test_the_calendar_starts_a_full_round(synced: Bench) -> None:
