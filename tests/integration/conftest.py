@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local.ports import Reservation
+from tests.support import database
 
 
 @pytest.fixture
@@ -27,3 +28,18 @@ def silent_port() -> Iterator[int]:
 def _quiet_pika() -> None:
     """Keep pika's own account of every lost connection out of the report, as the processes do (`common.logging`)."""
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `database_url`, for all tests of a module: to make one for each takes longer than most of them.
+
+    See `tests.support.book.lent_book`.
+    """
+    if request.param == "sqlite":
+        template = request.getfixturevalue("_sqlite_template")
+        yield database.copied_sqlite(template, tmp_path_factory.mktemp("shared"))
+        return
+    cluster = request.getfixturevalue("postgres_server")
+    with database.postgres_database(cluster, request.getfixturevalue("_postgresql_template")) as name:
+        yield cluster.url_of(name)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 
 from common.db.tables import changes, groups, memberships
 from common.messages import Stream
-from tests.support.book import book, guid
+from tests.support.book import book, guid, lent_book
 from tests.support.pen import REMOVED, Pen, gone, group, member, person
 from tests.support.replay import held, replayed
 
@@ -16,8 +16,8 @@ STAFF, BOARD, GUESTS = (guid(name) for name in ("staff", "board", "guests"))
 
 
 @pytest.fixture
-def pen(database_url: str) -> Iterator[Pen]:
-    with book(database_url) as found:
+def pen(shared_database_url: str) -> Iterator[Pen]:
+    with lent_book(shared_database_url) as found:
         pen = Pen(found)
         yield pen
         assert replayed(pen.database, found.tenant_id) == held(pen.database, found.tenant_id)
@@ -244,8 +244,8 @@ def test_a_sweep_removes_the_memberships_of_strangers(pen: Pen) -> None:
     assert pen.edges() == set()
 
 
-def test_a_sweep_leaves_other_tenants_alone(pen: Pen, database_url: str) -> None:
-    with book(database_url, "Fabrikam", "fabrikam.example") as other:
+def test_a_sweep_leaves_other_tenants_alone(pen: Pen, shared_database_url: str) -> None:
+    with book(shared_database_url, "Fabrikam", "fabrikam.example") as other:
         Pen(other).groups(group(STAFF, member(ANNA)))
         pen.full_round(Stream.GROUPS, [group(BOARD)])
         assert Pen(other).edges() == {(STAFF, ANNA)}

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from common.db.tables import changes, contacts, streams
 from common.messages import Stream
-from tests.support.book import book, guid
+from tests.support.book import book, guid, lent_book
 from tests.support.pen import Pen, gone, group, member, person
 from tests.support.replay import held, replayed
 
@@ -15,8 +15,8 @@ ANNA, BERT, CLEO, STAFF = (guid(name) for name in ("anna", "bert", "cleo", "staf
 
 
 @pytest.fixture
-def pen(database_url: str) -> Iterator[Pen]:
-    with book(database_url) as found:
+def pen(shared_database_url: str) -> Iterator[Pen]:
+    with lent_book(shared_database_url) as found:
         pen = Pen(found)
         yield pen
         assert replayed(pen.database, found.tenant_id) == held(pen.database, found.tenant_id)
@@ -211,8 +211,8 @@ def test_who_was_seen_live_during_a_full_round_is_spared(pen: Pen) -> None:
     assert counts.removed == 0
 
 
-def test_a_sweep_leaves_other_tenants_alone(pen: Pen, database_url: str) -> None:
-    with book(database_url, "Fabrikam", "fabrikam.example") as other:
+def test_a_sweep_leaves_other_tenants_alone(pen: Pen, shared_database_url: str) -> None:
+    with book(shared_database_url, "Fabrikam", "fabrikam.example") as other:
         Pen(other).users(person(ANNA))
         pen.full_round(Stream.USERS, [person(BERT)])
         assert Pen(other).contact(ANNA) is not None

@@ -14,7 +14,7 @@ from common.db.engine import Database
 from common.db.tables import changes, streams
 from common.errors import LeaseLostError
 from common.messages import Reason, Stream
-from tests.support.book import Book, book, guid
+from tests.support.book import Book, guid, lent_book
 from tests.support.eventually import eventually
 from worker import cursors, leases
 from worker.book import Counts
@@ -24,8 +24,8 @@ NOTHING = Wishes()
 
 
 @pytest.fixture
-def contoso(database_url: str) -> Iterator[Book]:
-    with book(database_url) as found:
+def contoso(shared_database_url: str) -> Iterator[Book]:
+    with lent_book(shared_database_url) as found:
         yield found
 
 
