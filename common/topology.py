@@ -1,7 +1,7 @@
 """Names and arguments of everything in RabbitMQ: the one place that knows them.
 
 Declared idempotently by whoever starts first. A queue's arguments cannot be changed afterwards (RabbitMQ answers 406),
-so a new argument is a new queue name and a line in `docs/upgrading`.
+so a new argument is a new queue name.
 
     exchange sync (topic)
       request.*    -> sync.requests        advance a stream
@@ -28,7 +28,7 @@ DELAYS_SECONDS = (1, 5, 15, 60, 300, 900)
 """A delay is a queue of its own, since RabbitMQ expires messages only at the head of a queue."""
 
 DELIVERY_LIMIT = 20
-"""RabbitMQ's own backstop; the worker gives a message up long before (`worker.consumer`)."""
+"""RabbitMQ's own backstop; the worker gives a message up long before (`worker.dispatch`)."""
 
 DELAYED_KEY = "request.delayed"
 DEAD_KEY = "dead.broker"

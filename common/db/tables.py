@@ -1,4 +1,4 @@
-"""All tables. Directory data enters them in one place, `worker.apply`; everybody else reads.
+"""All tables. Directory data enters them by `worker.apply_users` and `worker.apply_groups` alone; everybody else reads.
 
 Every row belongs to a tenant and is keyed by the directory's object id: names are not unique, ids are.
 """
