@@ -139,10 +139,13 @@ def _conclude(system: System, landings: Landings, latencies: list[float]) -> int
     landings.close()
     click.echo(
         f"\n{landings.made} changes; the address book equals the directory: {len(expected.people)} people, "
-        f"{len(expected.groups)} groups, {len(expected.edges)} memberships.\n"
-        f"Latency: median {percentile(latencies, 0.5):.2f} s, 95 % within {percentile(latencies, 0.95):.2f} s, "
-        f"longest {max(latencies, default=0.0):.2f} s."
+        f"{len(expected.groups)} groups, {len(expected.edges)} memberships."
     )
+    if latencies:
+        click.echo(
+            f"Latency: median {percentile(latencies, 0.5):.2f} s, 95 % within {percentile(latencies, 0.95):.2f} s, "
+            f"longest {max(latencies):.2f} s."
+        )
     return 0
 
 
