@@ -84,6 +84,6 @@ def _go_on_without_graph(error: EntraSmsError, subscriptions: list[overview.Subs
         output.note("The tenant's secret cannot be read here, so Graph cannot be asked.")
     if subscriptions:
         last = max(row.expires_at for row in subscriptions)
-        output.note(f"They expire by themselves by {times.moment(last)}; until then their notifications are refused.")
+        output.note(f"They expire by themselves by {times.moment(last)}; till then, notifications come to nothing.")
     if may_ask and not click.confirm("Erase the tenant all the same?", default=False, err=True):
         raise ConsoleError("Nothing was erased.", Exit.UNREACHABLE)
