@@ -6,6 +6,7 @@ says what to do, never a skip.
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take away what would reach into the tests from the developer's shell, before any test module is imported."""
     names = [name for name in os.environ if _SCRUBBED.fullmatch(name)]
     config.stash[_given] = {name: os.environ.pop(name) for name in names}
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell script's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
