@@ -99,7 +99,11 @@ class Writer:
             }
             for object_id in object_ids
         ]
-        self.connection.execute(self.database.insert(rechecks).on_conflict_do_nothing(), rows)
+        noted = self.database.insert(rechecks)
+        # What is noted already is read later than it was to be: not before the reads show what is said now.
+        key = list(rechecks.primary_key.columns)
+        again = noted.on_conflict_do_update(index_elements=key, set_={"due_at": noted.excluded.due_at})
+        self.connection.execute(again, rows)
         self.connection.execute(
             update(streams)
             .where(streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)

@@ -15,6 +15,7 @@ from common.db.visible import is_visible
 from common.graph.answers import GraphNotFoundError
 from common.messages import Reason, Stream
 from worker.apply_groups import apply_edges, remove_edges
+from worker.book import Writer
 from worker.leases import hold
 from worker.mapping import member_of
 from worker.turn import Turn
@@ -61,7 +62,7 @@ def _reread_object(turn: Turn, object_id: str) -> None:
         if items and stream is Stream.GROUPS and not _has_group(connection, turn, object_id):
             writer.recheck(Stream.GROUPS, "members", [object_id])  # as for every group that appears between full rounds
         turn.apply(writer, items)
-        _done(turn, connection, object_id, "object")
+        _done(turn, writer, object_id, "object")
 
 
 def _reread_members(turn: Turn, group_id: str) -> None:
@@ -81,7 +82,7 @@ def _reread_members(turn: Turn, group_id: str) -> None:
             surplus = [key for key in _visible_edges(connection, turn, group_id) if key[1] not in listed]
             remove_edges(writer, surplus)
             apply_edges(writer, {group_id: listed.values()})
-        _done(turn, connection, group_id, "members")
+        _done(turn, writer, group_id, "members")
 
 
 def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:
@@ -95,7 +96,14 @@ def _visible_edges(connection: Connection, turn: Turn, group_id: str) -> list[tu
     return [(row.group_id, row.member_id) for row in connection.execute(query)]
 
 
-def _done(turn: Turn, connection: Connection, object_id: str, what: str) -> None:
+def _done(turn: Turn, writer: Writer, object_id: str, what: str) -> None:
+    """Forget what was read; what altered the book is read once more.
+
+    The read may have been older than what delta had told by then, and have undone it.
+    """
     key = turn.lease.key
+    if writer.counts.altered:
+        writer.recheck(key.stream, what, [object_id])
+        return
     mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream)
-    connection.execute(delete(rechecks).where(*mine, rechecks.c.object_id == object_id, rechecks.c.what == what))
+    writer.connection.execute(delete(rechecks).where(*mine, rechecks.c.object_id == object_id, rechecks.c.what == what))

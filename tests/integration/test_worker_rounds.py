@@ -706,6 +706,17 @@ def test_a_doubtful_object_is_read_itself_and_stored_as_it_says(synced: Bench) -
     row = synced.pen.contact(ANNA)
     assert row is not None
     assert (row["mail"], row["surname"]) == ("anna@x.example", None)
+
+
+def test_a_read_that_altered_the_book_is_repeated_until_it_alters_nothing(synced: Bench) -> None:
+    synced.graph.on("live", page(end="live"))
+    synced.graph.on(f"users/{ANNA}", person(ANNA, surname="Nowak"))
+    note(synced, ANNA)
+    synced.advance()
+    assert synced.due()[ANNA] > utc_now()
+    with synced.book.database.write() as connection:
+        connection.execute(rechecks.update().values(due_at=utc_now() - timedelta(seconds=1)))
+    synced.advance()
     assert synced.due() == {}
 
 
@@ -747,7 +758,6 @@ def test_doubtful_objects_are_read_between_the_slices_of_a_full_round(synced: Be
     synced.graph.on(f"users/{ANNA}", person(ANNA, surname="Nowak"))
     synced.advance(synced.resync("r1"))
     assert synced.graph.asked == ["live", f"users/{ANNA}", FIRST]
-    assert synced.due() == {}
 
 
 def test_what_an_object_said_itself_is_told_from_what_the_rounds_said(synced: Bench) -> None:
@@ -774,7 +784,6 @@ def test_the_visible_members_of_a_doubtful_group_become_what_its_list_says(bench
     bench.graph.on(f"members/{STAFF}", [member(BERT), member(CLEO)])
     bench.advance(stream=Stream.GROUPS)
     assert bench.pen.edges() == {(STAFF, BERT), (STAFF, CLEO)}
-    assert bench.due() == {}
 
 
 def test_members_in_the_recycle_bin_are_not_listed_and_not_lost(bench: Bench) -> None:
@@ -815,7 +824,7 @@ def test_a_group_that_is_known_only_since_it_was_read_itself_has_its_members_rea
     note(bench, board, stream=Stream.GROUPS)
     bench.graph.on(f"groups/{board}", {"id": board, "displayName": "Board"})
     bench.advance(stream=Stream.GROUPS)
-    assert bench.pen.noted() == {("groups", board, "members")}
+    assert ("groups", board, "members") in bench.pen.noted()
 
 
 def key_of(bench: Bench) -> StreamKey:
