@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import and_, update
 
 from common import logging
 from common.db.engine import Database
@@ -18,18 +18,23 @@ log = logging.get("access")
 
 
 def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> None:
-    """Say what is wrong with the tenant's access, once; from now on it is polled slowly."""
+    """Say what is wrong with the tenant's access, once; from now on it is polled slowly.
+
+    What was refused are the credentials in `tenant`: if others have been saved meanwhile, nothing is known of those.
+    """
     code = error.code if isinstance(error, AccessError) else "credential"
+    refused = and_(
+        tenants.c.tenant_id == tenant.tenant_id,
+        tenants.c.client_id == tenant.client_id,
+        tenants.c.credential == tenant.sealed_credential,
+    )
     with database.write() as connection:
         now = database.now(connection)
         values = {"state": TenantState.ACCESS_FAILED, "state_code": code, "state_reason": str(error)}
-        fresh = connection.execute(
-            update(tenants)
-            .where(tenants.c.tenant_id == tenant.tenant_id, tenants.c.state == TenantState.ACTIVE)
-            .values(**values, state_since=now)
-        ).rowcount
-        if not fresh:
-            connection.execute(update(tenants).where(tenants.c.tenant_id == tenant.tenant_id).values(values))
+        active = tenants.c.state == TenantState.ACTIVE
+        fresh = connection.execute(update(tenants).where(refused, active).values(**values, state_since=now)).rowcount
+        if not fresh and not connection.execute(update(tenants).where(refused).values(values)).rowcount:
+            return
         connection.execute(
             update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now + SLOW_POLL)
         )

@@ -208,7 +208,8 @@ class Advancer:
     def _respect_throttling(self, tenant: Tenant) -> None:
         if tenant.throttled_until is None:
             return
-        wait_seconds = (tenant.throttled_until - utc_now()).total_seconds()
+        with self._database.read() as connection:
+            wait_seconds = (tenant.throttled_until - self._database.now(connection)).total_seconds()
         if wait_seconds > 0:
             raise GraphThrottledError("Graph asked to be left alone.", wait_seconds)
 

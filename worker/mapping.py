@@ -124,7 +124,9 @@ def _group(entry: Mapping[str, Any]) -> Item:
     if any(name in entry for name in KIND_PROPERTIES):
         item.values["kind"] = _kind(entry)
     item.whole = item.values.get("display_name") is not None
-    members = entry.get("members@delta", [])
+    members = entry.get("members@delta")
+    if members is None:
+        return item
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
         raise BadPageError("members@delta is no list of objects.")
     item.edges = {edge.member_id: edge for edge in map(member_of, members)}

@@ -81,7 +81,12 @@ def test_numbers_that_are_no_list_of_texts_make_the_page_bad(value: Any) -> None
         users_of([person(businessPhones=value)])
 
 
-@pytest.mark.parametrize("value", [None, {}, "text", ["text"], [None], [{"@odata.type": "#microsoft.graph.user"}]])
+def test_members_that_are_null_say_nothing() -> None:
+    (staff,) = groups_of([{"id": STAFF, "displayName": "Staff", "members@delta": None}])
+    assert (staff.values["display_name"], staff.edges) == ("Staff", {})
+
+
+@pytest.mark.parametrize("value", [{}, "text", ["text"], [None], [{"@odata.type": "#microsoft.graph.user"}]])
 def test_members_of_no_known_shape_make_the_page_bad(value: Any) -> None:
     with pytest.raises(BadPageError):
         groups_of([{"id": STAFF, "displayName": "Staff", "members@delta": value}])
