@@ -13,11 +13,12 @@ from sqlalchemy import Connection, delete, select, update
 from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
 from common.graph.answers import GraphNotFoundError
+from common.graph.client import MEMBERS_PAGE
 from common.messages import Reason, Stream
 from worker.apply_groups import apply_edges, remove_edges
 from worker.book import Writer
 from worker.leases import hold
-from worker.mapping import member_of
+from worker.mapping import Edge, member_of
 from worker.turn import Turn
 
 RECHECKS_A_TURN = 50
@@ -71,14 +72,22 @@ def _reread_members(turn: Turn, group_id: str) -> None:
     Edges to people and groups that are not in the book are left alone: the list does not show what is in the recycle
     bin, and its memberships come back with it.
     """
+    listed: dict[str, Edge] = {}
+    there = True
     try:
-        listed = {edge.member_id: edge for edge in map(member_of, turn.client.members(group_id))}
+        for number, entry in enumerate(turn.client.members(group_id)):
+            if number % MEMBERS_PAGE == 0:
+                turn.state()  # a list of many pages must not outlast the lease
+                if turn.stopping():
+                    return
+            edge = member_of(entry)
+            listed[edge.member_id] = edge
     except GraphNotFoundError:
-        listed = None
+        there = False
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
         writer = turn.writer(connection, row, full=False, reason=Reason.RECHECK)
-        if listed is not None and _has_group(connection, turn, group_id):
+        if there and _has_group(connection, turn, group_id):
             surplus = [key for key in _visible_edges(connection, turn, group_id) if key[1] not in listed]
             remove_edges(writer, surplus)
             apply_edges(writer, {group_id: listed.values()})
