@@ -85,6 +85,7 @@ def sweep_groups(writer: Writer) -> None:
     Edges to people and groups that left within the time in which they can be restored are spared: Graph lists them no
     longer, and says nothing when they come back.
     """
+    writer.refuse_emptiness(groups)
     unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
     lost = list(writer.connection.scalars(select(groups.c.object_id).where(unseen)))
     _remove(writer, lost, {object_id: {} for object_id in lost})

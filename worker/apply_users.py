@@ -53,6 +53,7 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
 
 def sweep_users(writer: Writer) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
+    writer.refuse_emptiness(contacts)
     unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
     writer.remove_rows("contact.removed", contacts, unseen, [contacts.c.object_id])
 

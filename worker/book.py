@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal
 
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
+from common.errors import BadPageError
 from common.messages import Reason, Stream
 
 RECYCLE_BIN_DAYS = 31
@@ -63,6 +64,20 @@ class Writer:
         common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
         empty = {"member_id": None, "fields": None}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
+
+    def refuse_emptiness(self, table: Table) -> None:
+        """Refuse to sweep all of `table`: a full round that saw nobody is a lost permission, not an empty directory.
+
+        Raises:
+            BadPageError: the book has rows there, and the full round has seen none of them.
+        """
+        mine = table.c.tenant_id == self.tenant_id
+        seen = select(literal(1)).where(mine, table.c.generation == self.generation).limit(1)
+        held = select(literal(1)).where(mine).limit(1)
+        if self.connection.scalar(seen) is None and self.connection.scalar(held) is not None:
+            raise BadPageError(
+                f"The directory shows no {table.name} at all, though the book has some: nothing is removed."
+            )
 
     def remove_rows(
         self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from common.errors import BadPageError, ResyncNeededError, RetryLaterError
+from common.errors import BadPageError, EmptyDirectoryError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
 from common.graph.client import DeltaPage
 from common.graph.resources import fingerprint
@@ -59,9 +59,13 @@ def full_slice(turn: Turn) -> bool:
             raise BadPageError(LOOP)
         links.add(page.next_link or "")
         items = turn.items_of(page.items)
-        with turn.database.write() as connection:
-            row = hold(turn.database, connection, turn.lease)
-            _keep_full_page(turn, connection, row, page, items)
+        try:
+            with turn.database.write() as connection:
+                row = hold(turn.database, connection, turn.lease)
+                _keep_full_page(turn, connection, row, page, items)
+        except EmptyDirectoryError:
+            _restart_full(turn)  # once the permission is back, it is the first pages that show everybody
+            raise
         if page.next_link is None:
             return True
         link = page.next_link

@@ -381,7 +381,7 @@ def test_a_changed_region_starts_a_full_round_and_live_updates_go_on(synced: Ben
 
 def test_a_region_changed_during_a_full_round_starts_another_one(synced: Bench) -> None:
     synced.graph.on("live", page(end="live"))
-    synced.graph.on(FIRST, page(person(ANNA, mobilePhone="030 123456"), then="second"), page(end="newer"))
+    synced.graph.on(FIRST, page(person(ANNA, mobilePhone="030 123456"), then="second"), page(person(ANNA), end="newer"))
     synced.graph.on("second", page(person(BERT), end="new"))
     synced.graph.on("new", page(end="new"))
     synced.graph.on("newer", page(end="newer"))
@@ -476,7 +476,7 @@ def test_who_waits_is_served_within_the_turn_about_once_a_second(synced: Bench, 
     synced.graph.on("live", page(end="live"))
     synced.graph.on(FIRST, passing(0.6, page(then="p2")))
     synced.graph.on("p2", passing(0.6, page(then="p3")))
-    synced.graph.on("p3", passing(0.6, page(end="new")))
+    synced.graph.on("p3", passing(0.6, page(person(ANNA), person(BERT), end="new")))
     synced.graph.on("new", page(end="new"))
     synced.interrupted = True
     synced.advance(synced.resync("r1"))
