@@ -79,13 +79,13 @@ def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
     writer.counts.removed += len(keys)
 
 
-def sweep_groups(writer: Writer) -> None:
+def sweep_groups(writer: Writer, *, listed: int) -> None:
     """Remove groups and memberships that no round saw since the full one that just ended began.
 
     Edges to people and groups that left within the time in which they can be restored are spared: Graph lists them no
     longer, and says nothing when they come back.
     """
-    writer.refuse_emptiness(groups)
+    writer.refuse_emptiness(groups, listed=listed)
     unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
     lost = list(writer.connection.scalars(select(groups.c.object_id).where(unseen)))
     _remove(writer, lost, {object_id: {} for object_id in lost})

@@ -51,9 +51,9 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     writer.counts.objects += len(items)
 
 
-def sweep_users(writer: Writer) -> None:
+def sweep_users(writer: Writer, *, listed: int) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
-    writer.refuse_emptiness(contacts)
+    writer.refuse_emptiness(contacts, listed=listed)
     unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
     writer.remove_rows("contact.removed", contacts, unseen, [contacts.c.object_id])
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, literal, null, select, update
 
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
-from common.errors import BadPageError
+from common.errors import EmptyDirectoryError
 from common.messages import Reason, Stream
+
+BELIEVED_REMOVALS = 20
+"""Up to so many contacts or groups may vanish all at once: a small company may really be closed."""
 
 RECYCLE_BIN_DAYS = 31
 """Deleted people and groups can come back for 30 days; Microsoft's documentation: recover deleted items."""
@@ -65,19 +68,21 @@ class Writer:
         empty = {"member_id": None, "fields": None}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
 
-    def refuse_emptiness(self, table: Table) -> None:
+    def refuse_emptiness(self, table: Table, *, listed: int) -> None:
         """Refuse to sweep all of `table`: a full round that saw nobody is a lost permission, not an empty directory.
 
+        `listed` counts what the full round itself listed; what incremental rounds saw meanwhile proves nothing of it.
+
         Raises:
-            BadPageError: the book has rows there, and the full round has seen none of them.
+            EmptyDirectoryError: the book has more than a few rows there, and the full round has seen none of them.
         """
         mine = table.c.tenant_id == self.tenant_id
         seen = select(literal(1)).where(mine, table.c.generation == self.generation).limit(1)
-        held = select(literal(1)).where(mine).limit(1)
-        if self.connection.scalar(seen) is None and self.connection.scalar(held) is not None:
-            raise BadPageError(
-                f"The directory shows no {table.name} at all, though the book has some: nothing is removed."
-            )
+        if listed and self.connection.scalar(seen) is not None:
+            return
+        held = self.connection.execute(select(func.count()).select_from(table).where(mine)).scalar_one()
+        if held > BELIEVED_REMOVALS:
+            raise EmptyDirectoryError(f"The directory shows no {table.name}, the book has {held}: nothing is removed.")
 
     def remove_rows(
         self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]

@@ -183,5 +183,5 @@ def _keep_full_page(
         return
     if page.delta_link is None:
         raise BadPageError("A full round ends only with a deltaLink.")
-    turn.sweep(writer)
+    turn.sweep(writer, listed=row["full_objects"] + writer.counts.objects)
     cursors.end_full(connection, key, row, delta_link=page.delta_link, counts=writer.counts, now=writer.now)

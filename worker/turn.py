@@ -88,9 +88,9 @@ class Turn:
         else:
             apply_groups(writer, items)
 
-    def sweep(self, writer: Writer) -> None:
-        """Remove what the full round that just ended did not see."""
+    def sweep(self, writer: Writer, *, listed: int) -> None:
+        """Remove what the full round that just ended did not see; `listed` counts what it listed."""
         if self.lease.key.stream is Stream.USERS:
-            sweep_users(writer)
+            sweep_users(writer, listed=listed)
         else:
-            sweep_groups(writer)
+            sweep_groups(writer, listed=listed)
