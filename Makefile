@@ -13,10 +13,10 @@ options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call optio
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test check bench lock venv clean
+.PHONY: help demo smoke test test-long check bench lock venv clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Run the whole system on this machine, with a lively company: SECONDS, USERS, GROUPS, WORKERS, SEED
 	@$(BIN)/python -m deploy.local.demo $(options)
@@ -27,6 +27,9 @@ smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS,
 test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
 	@$(BIN)/python -m deploy.local prepare
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(READY) ## Play 5,000 random histories against the worker (about 15 minutes); HISTORIES=n for another number
+	@MODEL_HISTORIES=$(or $(HISTORIES),5000) $(BIN)/python -m pytest tests/faults/test_model.py $(ARGS)
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check
