@@ -26,7 +26,7 @@ from common.graph.answers import (
     GraphUnavailableError,
     PageTokenExpiredError,
 )
-from common.graph.client import DeltaPage
+from common.graph.client import MEMBERS_PAGE, DeltaPage
 from common.messages import Reason, Stream
 from tests.support.bench import Bench
 from tests.support.book import book, guid
@@ -807,6 +807,41 @@ def test_a_members_list_that_fails_in_the_middle_changes_nothing(bench: Bench) -
     with pytest.raises(GraphUnavailableError):
         bench.advance(stream=Stream.GROUPS)
     assert bench.pen.edges() == {(STAFF, ANNA), (STAFF, BERT)}
+
+
+def test_a_members_list_of_many_pages_is_put_off_by_a_stop_and_refused_after_a_takeover(bench: Bench) -> None:
+    grouped(bench)
+    note(bench, STAFF, stream=Stream.GROUPS, what="members")
+    read: list[int] = []
+
+    def many(between: Callable[[], None]) -> Iterator[dict[str, Any]]:
+        for number in range(3 * MEMBERS_PAGE):
+            if number == 1:
+                between()
+            read.append(number)
+            yield member(BERT)
+
+    def stop() -> None:
+        bench.stopping = True
+
+    def take_over() -> None:
+        fence = bench.row(Stream.GROUPS)["lease_fence"] + 1
+        bench.book.stream(Stream.GROUPS, lease_fence=fence, lease_holder="another worker")
+
+    bench.graph.on(f"members/{STAFF}", lambda: many(stop))
+    bench.advance(stream=Stream.GROUPS)
+    assert len(read) == MEMBERS_PAGE + 1
+    assert bench.pen.edges() == {(STAFF, ANNA), (STAFF, BERT)}
+
+    bench.stopping = False
+    read.clear()
+    with bench.book.database.write() as connection:  # what was put off is still noted
+        moved = connection.execute(rechecks.update().values(due_at=utc_now() - timedelta(seconds=1))).rowcount
+    assert moved == 1
+    bench.graph.on(f"members/{STAFF}", lambda: many(take_over))
+    with pytest.raises(LeaseLostError):
+        bench.advance(stream=Stream.GROUPS)
+    assert len(read) == MEMBERS_PAGE + 1
 
 
 def test_the_members_of_a_group_that_is_not_there_are_left_to_delta(bench: Bench) -> None:

@@ -71,7 +71,7 @@ class Pen:
         for page in pages:
             total.add(write(*page, full=True))
         with self._writer(full=True) as writer:
-            (sweep_users if stream is Stream.USERS else sweep_groups)(writer, listed=1)
+            (sweep_users if stream is Stream.USERS else sweep_groups)(writer, listed=total.objects)
         total.add(writer.counts)
         return total
 
