@@ -13,7 +13,7 @@ from common.broker.consumer import Consumer
 from common.broker.publisher import Publisher
 from common.config import Settings
 from common.db.engine import Database
-from common.db.migrations import upgrade_database
+from common.db.migrations import upgrade
 from worker.advance import Advancer
 from worker.clients import Clients
 from worker.commands import Commands
@@ -24,6 +24,8 @@ from worker.schedule import Schedule
 from worker.subscriptions import Reconciler
 
 PREFETCH = 1_000
+ANSWER_SECONDS = 120.0
+"""Longer than any statement of a turn takes; only a server that hangs is given up."""
 QUEUES = (topology.REQUESTS, topology.LIFECYCLE, topology.COMMANDS)
 
 log = logging.get("worker")
@@ -35,7 +37,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._database = Database.from_settings(settings)
+        self._database = Database.from_settings(settings, answer_seconds=ANSWER_SECONDS)
         self._publisher = Publisher(settings, "worker")
         self._consumer = Consumer(settings, "worker", QUEUES, PREFETCH)
         self._inbox = Inbox()
@@ -65,7 +67,7 @@ class Worker:
         Raises:
             DatabaseUnavailableError: the database cannot be brought up to date at the start.
         """
-        upgrade_database(self._database)
+        upgrade(self._settings.database_url.get_secret_value())  # a migration may take as long as it needs
         if self._settings.metrics_port:
             start_http_server(self._settings.metrics_port, addr="127.0.0.1")
         pool = [

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
@@ -22,6 +23,9 @@ from common.errors import DatabaseUnavailableError, SettingsError
 
 SQLITE_BUSY_SECONDS = 30
 POOL_SIZE = 20
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 20
+"""After so long without an acknowledgement of the other machine's TCP a connection is dead."""
 
 
 class Database:
@@ -32,27 +36,28 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Database:
+    def from_settings(cls, settings: Settings, *, answer_seconds: float | None = None) -> Database:
         """Make the engine; connects to nothing yet.
+
+        Args:
+            settings: Where the address stands.
+            answer_seconds: Give a statement up, and a transaction in which nothing happens, after so long. A process
+                that nobody watches needs it: a server that hangs, or a proxy before it, keeps a connection for ever.
 
         Raises:
             SettingsError: the address is none, or of a database that is not supported.
         """
-        return cls.from_url(settings.database_url.get_secret_value())
+        return cls.from_url(settings.database_url.get_secret_value(), answer_seconds=answer_seconds)
 
     @classmethod
-    def from_url(cls, address: str) -> Database:
+    def from_url(cls, address: str, *, answer_seconds: float | None = None) -> Database:
         try:
             url = make_url(address)
             if url.get_backend_name() not in ("sqlite", "postgresql"):
                 raise SettingsError("ENTRA_SMS_DATABASE_URL must begin with postgresql+psycopg:// or sqlite:///.")
             if url.get_backend_name() == "sqlite":
                 return cls(_sqlite_engine(address, url.database))
-            return cls(
-                create_engine(
-                    address, pool_pre_ping=True, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, hide_parameters=True
-                )
-            )
+            return cls(_postgresql_engine(url, answer_seconds))
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError):
             raise SettingsError(
                 "ENTRA_SMS_DATABASE_URL is no database address; "
@@ -117,6 +122,35 @@ def _first_line(error: DBAPIError) -> str:
     """The driver's words without the statement and its parameters, which may be personal data."""
     text = str(error.orig).strip()
     return f"{type(error.orig).__name__}: {text.splitlines()[0][:200]}" if text else type(error.orig).__name__
+
+
+def _postgresql_engine(url: URL, answer_seconds: float | None) -> Engine:
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "keepalives_idle": SILENCE_SECONDS // 2,
+        "keepalives_interval": SILENCE_SECONDS // 4,
+        "keepalives_count": 2,
+        "tcp_user_timeout": SILENCE_SECONDS * 1000,
+    }
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in arguments.items() if name not in url.query},
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        hide_parameters=True,
+    )
+    if answer_seconds is not None:
+        event.listen(engine, "do_connect", partial(_connect_impatiently, answer_seconds))
+    return engine
+
+
+def _connect_impatiently(
+    answer_seconds: float, _dialect: Any, _record: Any, arguments: Sequence[Any], named: dict[str, Any]
+) -> Any:
+    from common.db.impatience import connect  # noqa: PLC0415 - SQLite needs no driver of PostgreSQL
+
+    return connect(*arguments, answer_seconds=answer_seconds, **named)
 
 
 def _sqlite_engine(address: str, path: str | None) -> Engine:

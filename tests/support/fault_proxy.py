@@ -41,6 +41,14 @@ def through(proxy: FaultProxy, url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}{at}{host}:{port}"))
 
 
+def address_of(url: str) -> Address:
+    """Return the host and port that `url` names."""
+    parts = urlsplit(url)
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("an address with a host and a port is needed")
+    return parts.hostname, parts.port
+
+
 @dataclass
 class _Manner:
     """How bytes are passed on; replaced as a whole when it changes, so that each episode has a number of its own."""
