@@ -28,7 +28,7 @@ DELAYS_SECONDS = (1, 5, 15, 60, 300, 900)
 """A delay is a queue of its own, since RabbitMQ expires messages only at the head of a queue."""
 
 DELIVERY_LIMIT = 20
-"""RabbitMQ's own backstop; the worker gives a message up long before (`worker.dispatch`)."""
+"""RabbitMQ's own backstop; requests are published anew long before (`worker.dispatch`)."""
 
 DELAYED_KEY = "request.delayed"
 DEAD_KEY = "dead.broker"

@@ -34,8 +34,13 @@ from worker.verdicts import Reaction, verdict_on
 
 PUBLISH_SECONDS = 10.0
 REPUT_SECONDS = 2.0
-POISON_COUNT = 5
-"""A message that came back so often killed its worker each time, or never got through: it is put aside."""
+WORN_COUNT = 10
+"""A request that came back so often is published anew, before RabbitMQ's delivery limit takes it for poison.
+
+RabbitMQ counts every return: lost connections, stopped workers, other streams' crashes. A stream whose page kills its
+worker is no matter of the message: the next delivery finds the dead worker's lease and leaves word there, so such a
+stream is tried again by the poll once the lease has run out.
+"""
 
 log = logging.get("dispatch")
 TURNS = Counter("entra_sms_turns_total", "Turns at a stream by outcome.", ["stream", "outcome"])
@@ -88,8 +93,8 @@ class Dispatch:
         except MessageUnreadableError as error:
             self._errands.submit(self._put_aside, delivery, "unreadable", str(error))
             return
-        if delivery.count >= POISON_COUNT:
-            self._errands.submit(self._put_aside, delivery, "delivered_too_often", f"Came back {delivery.count} times.")
+        if delivery.count >= WORN_COUNT:
+            self._errands.submit(self._publish_anew, delivery, request)
             return
         self._inbox.put(Waiting(request, delivery))
 
@@ -174,6 +179,15 @@ class Dispatch:
             self._errands.submit(errand, *arguments)
         except RuntimeError:
             return  # closing: the delivery goes back to the broker
+
+    def _publish_anew(self, delivery: Delivery, request: SyncRequest) -> None:
+        """Let a fresh message stand for a delivery; when that cannot be, the old one has to do."""
+        try:
+            self._publisher.publish(outgoing.request(request), timeout_seconds=PUBLISH_SECONDS)
+        except BrokerUnavailableError:
+            self._inbox.put(Waiting(request, delivery))
+            return
+        delivery.ack()
 
     def _publish_dead(self, deliveries: Sequence[Delivery], reason: str, error: str) -> None:
         self._publisher.publish_all(

@@ -26,7 +26,7 @@ from tests.support.recording_publisher import RecordingPublisher
 from tests.support.running_worker import Queues, RunningWorker
 from tests.support.scripted_graph import page
 from worker.commands import Commands
-from worker.dispatch import POISON_COUNT, Dispatch
+from worker.dispatch import WORN_COUNT, Dispatch
 from worker.inbox import Inbox
 from worker.leases import StreamKey
 from worker.lifecycle import Lifecycle
@@ -197,6 +197,31 @@ def test_what_waits_when_the_worker_ends_goes_back_to_the_broker(bench: Bench, q
     assert eventually(lambda: queues.count(topology.REQUESTS)) >= 1
 
 
+def test_no_number_of_lost_connections_makes_a_dead_letter_of_a_request(
+    bench: Bench, queues: Queues, amqp_url: str
+) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def held_up() -> DeltaPage:
+        begun.set()
+        assert may_go_on.wait(120)
+        return page(person(CLEO), end="live")
+
+    bench.graph.on("live", held_up, page(end="live"))
+    put(queues, bench.look("r1"))
+    with running(bench, amqp_url) as worker:
+        assert begun.wait(30)
+        counts = []
+        for _ in range(topology.DELIVERY_LIMIT + 2):
+            worker.lose_the_connection()
+            counts.append(max(eventually(lambda: list(worker.counts))))
+        may_go_on.set()
+        assert sorted(set(counts)) == list(range(1, WORN_COUNT + 1))
+        eventually(lambda: bench.history()[-1]["request_ids"] == ["r1"])
+        eventually(lambda: queues.count(topology.REQUESTS) == 0)
+    assert queues.count(topology.DEAD_LETTERS) == 0
+
+
 # Commands
 
 
@@ -327,13 +352,14 @@ def delivered(bench: Bench, **more: Any) -> CountedDelivery:
     return CountedDelivery(messages.encode(bench.request()), **more)
 
 
-def test_a_message_that_came_back_too_often_is_put_aside_unread(bench: Bench, desk: Desk) -> None:
-    delivery = delivered(bench, came_back=POISON_COUNT)
+def test_a_worn_request_is_kept_and_answered_while_nothing_can_be_published(bench: Bench, desk: Desk) -> None:
+    bench.graph.on("live", page(end="live"))
+    desk.publisher.away = True
+    delivery = delivered(bench, came_back=WORN_COUNT)
     desk.dispatch.receive(delivery)
-    eventually(lambda: delivery.settled == 1)
-    [letter] = desk.publisher.sent
-    assert (letter.headers["x-reason"], letter.body) == ("delivered_too_often", delivery.body)
-    assert bench.graph.asked == []
+    desk.work_once()
+    assert delivery.settled == 1
+    assert bench.graph.asked == ["live"]
 
 
 def test_while_nothing_can_be_published_a_failed_request_is_kept_and_tried_again(bench: Bench, desk: Desk) -> None:

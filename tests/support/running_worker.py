@@ -9,7 +9,7 @@ from typing import Any, Self
 import pika
 
 from common import topology
-from common.broker.consumer import Consumer
+from common.broker.consumer import Consumer, Delivery
 from common.broker.publisher import Publisher
 from common.config import Settings
 from tests.support.bench import Bench
@@ -71,6 +71,8 @@ class RunningWorker(AbstractContextManager["RunningWorker"]):
             Lifecycle(database, self._publisher),
         )
         self._worker = threading.Thread(target=self.dispatch.work)
+        self.counts: list[int] = []
+        """How often each delivery had come back, since the consumer connected last."""
         self._consumer, self._consuming = self._started()
 
     def __enter__(self) -> Self:
@@ -89,9 +91,14 @@ class RunningWorker(AbstractContextManager["RunningWorker"]):
         self._stop_consuming()
         self._consumer, self._consuming = self._started()
 
+    def _receive(self, delivery: Delivery) -> None:
+        self.counts.append(delivery.count)
+        self.dispatch.receive(delivery)
+
     def _started(self) -> tuple[Consumer, threading.Thread]:
+        self.counts.clear()
         consumer = Consumer(self._settings, "worker", self._queues, prefetch=100)
-        thread = threading.Thread(target=consumer.run, args=(self.dispatch.receive,))
+        thread = threading.Thread(target=consumer.run, args=(self._receive,))
         thread.start()
         return consumer, thread
 
