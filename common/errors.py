@@ -60,7 +60,3 @@ class ResyncNeededError(EntraSmsError):
 
 class BadPageError(RetryLaterError):
     """Graph answered with something that must not be stored: the round stops, the cursor stays."""
-
-
-class EmptyDirectoryError(BadPageError):
-    """A full round saw nobody although the book is full: nothing is removed, and it begins again later."""

@@ -51,6 +51,8 @@ class Reason(StrEnum):
     SUBSCRIPTION_GAP = "subscription_gap"
     RECHECK = "recheck"
     CONTINUED = "continued"
+    HELD = "held"
+    APPROVED = "approved"
 
 
 @dataclass(frozen=True)
@@ -99,16 +101,25 @@ class Verb(StrEnum):
 
     FULL_RESYNC = "full_resync"
     SYNC_NOW = "sync_now"
+    APPROVE_REMOVALS = "approve_removals"
+    REJECT_REMOVALS = "reject_removals"
+
+
+DECISIONS = (Verb.APPROVE_REMOVALS, Verb.REJECT_REMOVALS)
 
 
 @dataclass(frozen=True)
 class Command:
-    """An operator's command; `tenant` is an id, a domain, a name or ``*``; no stream means both."""
+    """An operator's command; `tenant` is an id, a domain, a name or ``*``; no stream means both.
+
+    `up_to` is for approvals: the number of the last held removal that was shown.
+    """
 
     verb: Verb
     tenant: str
     stream: Stream | None
     request_id: str
+    up_to: int | None = None
 
 
 def encode(message: SyncRequest | LifecycleNotice) -> bytes:
@@ -164,12 +175,27 @@ def decode_command(body: bytes, request_id: str) -> Command:
     tenant = fields.get("tenant")
     if not isinstance(tenant, str) or not tenant.strip():
         raise MessageUnreadableError('"tenant" is missing: give an id, a domain, a name, or "*" for all.')
-    return Command(
+    command = Command(
         verb=_choice(fields, "command", Verb),
         tenant=tenant.strip(),
         stream=None if stream == "*" else _choice(fields, "stream", Stream),
         request_id=request_id,
+        up_to=_count(fields, "up_to") if "up_to" in fields else None,
     )
+    if command.verb in DECISIONS:
+        _require_one_hold(command)
+    return command
+
+
+def _require_one_hold(command: Command) -> None:
+    """A decision is about one hold of one tenant, and an approval about what was shown of it."""
+    if command.tenant == "*" or command.stream is None:
+        raise MessageUnreadableError(f'"{command.verb}" needs one "tenant", and as "stream" users or groups.')
+    if command.verb is Verb.APPROVE_REMOVALS and not command.up_to:
+        raise MessageUnreadableError(
+            '"up_to" is missing: give the number of the last removal that you were shown; '
+            "`entra-sms holds show` tells it."
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -69,9 +69,6 @@ class DeltaRound:
     # Initial rounds
 
     def _initial(self) -> PageToken | None:
-        if self._faults.value("mass_disappearance"):
-            self._faults.count("mass_disappearance")
-            return None
         pending = self._go_on_with_pending()
         position, shown, more = self._token.position, 0, False
         for at, object_id in self._candidates(position):
@@ -95,7 +92,7 @@ class DeltaRound:
         return self._population.rosters[self._schema.type].read(position)
 
     def _show_initially(self, found: DirectoryObject) -> bool:
-        if found.type != self._schema.type:
+        if found.type != self._schema.type or self._faults.hides(found.id):
             return False
         if found.status == "live":
             self._items.append(self._plain(found))

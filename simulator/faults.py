@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 from simulator.knobs import KNOBS
 
@@ -65,6 +66,14 @@ class Faults:
                 return False
             self._fired[name] += 1
             return True
+
+    def hides(self, object_id: str) -> bool:
+        """Whether initial rounds and listings leave this object out; the draw depends on nothing but its id."""
+        share = self._settings["hidden_share"]
+        if share <= 0 or crc32(object_id.encode()) >= share * 2**32:
+            return False
+        self.count("hidden_share")
+        return True
 
     def takes(self, name: str) -> bool:
         """Use up one of a "next N" knob; False when none is left."""

@@ -118,7 +118,11 @@ KNOBS: Mapping[str, Knob] = {
     "delta_unknown_properties": Knob("probability", 0.0, "An object has properties nobody selected."),
     "delta_next_link_loop": Knob("count", 0, "The next N pages link to themselves."),
     "delta_foreign_next_link": Knob("count", 0, "The next N links point to another host."),
-    "mass_disappearance": Knob("toggle", False, "Initial rounds and listings are empty, with status 200."),
+    "hidden_share": Knob(
+        "probability",
+        0.0,
+        "This share of the objects, always the same ones, is missing in initial rounds and listings.",
+    ),
     # Tokens
     "expired_token_shape": Knob(
         "choice",

@@ -1,11 +1,12 @@
 """Advance one stream: the worker's one verb.
 
 1. Note what the requests wish for and take the lease; if another worker has it, that one will see to it.
-2. Follow the live cursor.
-3. Read objects of which something ambiguous was said.
-4. Go on with the full round, if one is wanted or under way, for a slice.
-5. Let go of the lease, unless somebody wanted the stream meanwhile: then again from 2.
-6. Ask again later for announced objects that were not shown; put back what is left of the work.
+2. Carry out what was decided about held removals.
+3. Follow the live cursor.
+4. Read objects of which something ambiguous was said.
+5. Go on with the full round, if one is wanted or under way, for a slice.
+6. Let go of the lease, unless somebody wanted the stream meanwhile: then again from 2.
+7. Ask again later for announced objects that were not shown; put back what is left of the work.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from common.graph.resources import fingerprint
 from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
 from worker import access, cursors, leases
 from worker.clients import Clients
+from worker.holds import carry_out_decision
 from worker.leases import Lease, StreamKey, Wishes
 from worker.rechecks import read_doubtful_objects
 from worker.rounds import full_slice, incremental_round
@@ -47,6 +49,9 @@ from worker.turn import Turn
 
 FAILED_ACCESS_REASONS = frozenset({Reason.POLL, Reason.OPERATOR})
 """While a tenant's access has failed only these still ask Graph: the slow poll, and a person."""
+
+HELD_RECHECK = timedelta(hours=1)
+"""While removals wait for a decision, a full round looks so often whether the directory shows everybody again."""
 
 log = logging.get("advance")
 
@@ -127,7 +132,7 @@ class Advancer:
             access.note_recovered(self._database, tenant)
 
     def _take_turn(self, turn: Turn) -> bool:
-        """Steps 2 to 5; return whether work is left."""
+        """Steps 2 to 6; return whether work is left."""
         resynced = False
         while True:
             began_at = turn.now()
@@ -148,6 +153,8 @@ class Advancer:
 
     def _once(self, turn: Turn) -> bool:
         row = self._wanting_full(turn)
+        if row["hold_id"] is not None:
+            carry_out_decision(turn)
         full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
         if row["delta_link"] is not None and not _live_round(turn, beside_full=full):
             return True
@@ -175,7 +182,7 @@ class Advancer:
             row = leases.hold(self._database, connection, turn.lease)
             now = self._database.now(connection)
             shape = fingerprint(key.stream, turn.tenant.default_region)
-            reason = _reason_for_full(row, shape, now - timedelta(days=self._settings.full_resync_days))
+            reason = _reason_for_full(row, shape, now, timedelta(days=self._settings.full_resync_days))
             if reason is not None:
                 cursors.want_full(connection, key, row, reason, now)
             return leases.hold(self._database, connection, turn.lease)
@@ -256,7 +263,7 @@ def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:
     )
 
 
-def _reason_for_full(row: RowMapping, shape: str, oldest: datetime) -> Reason | None:
+def _reason_for_full(row: RowMapping, shape: str, now: datetime, calendar: timedelta) -> Reason | None:
     """Return why the stream needs a full round that nobody has asked for, or None."""
     if row["full_began_at"] is not None or row["full_wanted_at"] is not None:
         return None
@@ -264,4 +271,6 @@ def _reason_for_full(row: RowMapping, shape: str, oldest: datetime) -> Reason | 
         return Reason.FIRST_SYNC
     if row["fingerprint"] != shape:
         return Reason.FINGERPRINT
-    return Reason.CALENDAR if row["last_full_at"] < oldest else None
+    if row["hold_id"] is not None and row["last_full_at"] < now - HELD_RECHECK:
+        return Reason.HELD
+    return Reason.CALENDAR if row["last_full_at"] < now - calendar else None

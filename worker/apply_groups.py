@@ -18,16 +18,21 @@ from common.db.visible import is_visible
 from common.messages import Stream
 from worker.book import RECYCLE_BIN_DAYS, Writer
 from worker.mapping import GROUP_COLUMNS, Edge, Item
+from worker.removal_guard import hold_back, hold_back_unseen, is_held, let_go
 
 
 def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
     """Make groups and memberships say what `items` say.
 
-    A removed group goes with its edges. The members of a group that appears (again) are noted to be read, since Graph
-    may not list all of them for a restored one.
+    A removed group goes with its edges, unless the removal guard keeps it for now. The members of a group that appears
+    (again) are noted to be read, since Graph may not list all of them for a restored one.
     """
     held = _held(writer, [item.object_id for item in items])
-    _remove(writer, [item.object_id for item in items if item.removed or item.returned], held)
+    leaving = [item.object_id for item in items if item.removed]
+    kept = hold_back(writer, Stream.GROUPS, [object_id for object_id in leaving if object_id in held])
+    let_go(writer, Stream.GROUPS, [item.object_id for item in items if not item.removed])
+    gone = [object_id for object_id in leaving if object_id not in kept]
+    _remove(writer, [*gone, *(item.object_id for item in items if item.returned)], held)
     present = [item for item in items if not item.removed]
     doubtful = [item.object_id for item in present if item.object_id not in held and not item.whole]
     present = [item for item in present if item.object_id in held or item.whole]
@@ -79,17 +84,21 @@ def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
     writer.counts.removed += len(keys)
 
 
-def sweep_groups(writer: Writer, *, listed: int) -> None:
+def sweep_groups(writer: Writer) -> None:
     """Remove groups and memberships that no round saw since the full one that just ended began.
 
     Edges to people and groups that left within the time in which they can be restored are spared: Graph lists them no
-    longer, and says nothing when they come back.
+    longer, and says nothing when they come back. The same holds for those whose removal waits for a decision.
     """
-    writer.refuse_emptiness(groups, listed=listed)
     unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
-    lost = list(writer.connection.scalars(select(groups.c.object_id).where(unseen)))
-    _remove(writer, lost, {object_id: {} for object_id in lost})
+    gone = hold_back_unseen(writer, Stream.GROUPS, unseen)
+    remove_groups(writer, list(writer.connection.scalars(select(groups.c.object_id).where(gone))))
     _sweep_edges(writer)
+
+
+def remove_groups(writer: Writer, object_ids: list[str]) -> None:
+    """Remove groups that are in the book, with their edges."""
+    _remove(writer, object_ids, {object_id: {} for object_id in object_ids})
 
 
 def _sweep_edges(writer: Writer) -> None:
@@ -100,7 +109,8 @@ def _sweep_edges(writer: Writer) -> None:
         changes.c.kind.in_(("contact.removed", "group.removed")),
         changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
     )
-    unseen = and_(mine, memberships.c.generation < writer.generation, or_(is_visible(), ~restorable))
+    kept = or_(*(is_held(column, writer.tenant_id) for column in (memberships.c.group_id, memberships.c.member_id)))
+    unseen = and_(mine, memberships.c.generation < writer.generation, or_(is_visible(), ~restorable), ~kept)
     ids = [memberships.c.group_id, memberships.c.member_id]
     writer.remove_rows("membership.removed", memberships, unseen, ids)
 

@@ -13,6 +13,7 @@ from common.messages import Stream
 from common.phones import read_phone
 from worker.book import Writer
 from worker.mapping import USER_COLUMNS, Item
+from worker.removal_guard import hold_back, hold_back_unseen, let_go
 
 EMPTY: dict[str, Any] = {**dict.fromkeys(USER_COLUMNS), "business_phones": []}
 PHONE_INPUTS = ("mobile_phone", "business_phones", "usage_location")
@@ -22,11 +23,16 @@ COMPARED = (*USER_COLUMNS, "phone", "phone_source", "phone_state")
 def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     """Make the contacts say what `items` say.
 
-    A removed user is erased; the edges to him stay (ids only) for the case that he is restored. A restored user comes
-    back with them, and the groups concerned are noted to be read, since Graph reports nothing there.
+    A removed user is erased, unless the removal guard keeps him for now; the edges to him stay (ids only) for the case
+    that he is restored. A restored user comes back with them, and the groups concerned are noted to be read, since
+    Graph reports nothing there.
     """
     held = _held(writer, [item.object_id for item in items])
-    _remove(writer, [item.object_id for item in items if item.removed or item.returned], held)
+    leaving = [item.object_id for item in items if item.removed]
+    kept = hold_back(writer, Stream.USERS, [object_id for object_id in leaving if object_id in held])
+    let_go(writer, Stream.USERS, [item.object_id for item in items if not item.removed])
+    gone = [object_id for object_id in leaving if object_id not in kept]
+    _remove(writer, [*gone, *(item.object_id for item in items if item.returned)], held)
     new: list[dict[str, Any]] = []
     differing: list[dict[str, Any]] = []
     doubtful: list[str] = []
@@ -51,11 +57,11 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     writer.counts.objects += len(items)
 
 
-def sweep_users(writer: Writer, *, listed: int) -> None:
+def sweep_users(writer: Writer) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
-    writer.refuse_emptiness(contacts, listed=listed)
     unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
-    writer.remove_rows("contact.removed", contacts, unseen, [contacts.c.object_id])
+    gone = hold_back_unseen(writer, Stream.USERS, unseen)
+    writer.remove_rows("contact.removed", contacts, gone, [contacts.c.object_id])
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

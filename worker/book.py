@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, update
 
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
-from common.errors import EmptyDirectoryError
+from common.db.tenants import RemovalLimit
 from common.messages import Reason, Stream
-
-BELIEVED_REMOVALS = 20
-"""Up to so many contacts or groups may vanish all at once: a small company may really be closed."""
 
 RECYCLE_BIN_DAYS = 31
 """Deleted people and groups can come back for 30 days; Microsoft's documentation: recover deleted items."""
@@ -41,12 +38,13 @@ class Counts:
         return bool(self.added or self.changed or self.removed)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Writer:
     """One transaction's pen: the connection, whose book it is, and why it is written.
 
     `generation` is the number of the latest full round, under way or ended: rows that are seen get it. `full` tells
-    that the page comes from a full round, where a property that is not mentioned was never set.
+    that the page comes from a full round, where a property that is not mentioned was never set. `hold_id` names the
+    stream's open hold (`worker.removal_guard`), if there is one.
     """
 
     database: Database
@@ -58,6 +56,8 @@ class Writer:
     reason: Reason
     now: datetime
     recheck_at: datetime
+    removal_limit: RemovalLimit
+    hold_id: int | None
     counts: Counts = field(default_factory=Counts)
 
     def record(self, kind: str, entries: Sequence[dict[str, Any]]) -> None:
@@ -67,22 +67,6 @@ class Writer:
         common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
         empty = {"member_id": None, "fields": None}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
-
-    def refuse_emptiness(self, table: Table, *, listed: int) -> None:
-        """Refuse to sweep all of `table`: a full round that saw nobody is a lost permission, not an empty directory.
-
-        `listed` counts what the full round itself listed; what incremental rounds saw meanwhile proves nothing of it.
-
-        Raises:
-            EmptyDirectoryError: the book has more than a few rows there, and the full round has seen none of them.
-        """
-        mine = table.c.tenant_id == self.tenant_id
-        seen = select(literal(1)).where(mine, table.c.generation == self.generation).limit(1)
-        if listed and self.connection.scalar(seen) is not None:
-            return
-        held = self.connection.execute(select(func.count()).select_from(table).where(mine)).scalar_one()
-        if held > BELIEVED_REMOVALS:
-            raise EmptyDirectoryError(f"The directory shows no {table.name}, the book has {held}: nothing is removed.")
 
     def remove_rows(
         self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]

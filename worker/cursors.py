@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.engine import RowMapping
 
 from common.db.tables import rechecks, rounds
-from common.messages import Mode, Reason
+from common.messages import Mode, Reason, Stream
 from worker.book import Counts
 from worker.leases import StreamKey, set_values
 
@@ -87,9 +87,10 @@ def end_full(
 ) -> None:
     """The full round ended: its link becomes the live cursor."""
     total = _progress(row, counts)
-    _remember(
+    remember(
         connection,
-        key,
+        key.tenant_id,
+        key.stream,
         mode=Mode.FULL,
         reason=row["full_reason"],
         began_at=row["full_began_at"],
@@ -126,9 +127,10 @@ def end_incremental(
     What went wrong with a full round stays noted until that has got further.
     """
     if counts.altered or answered:
-        _remember(
+        remember(
             connection,
-            key,
+            key.tenant_id,
+            key.stream,
             mode=Mode.INCREMENTAL,
             reason=reason,
             began_at=began_at,
@@ -160,9 +162,10 @@ def fail_commands(connection: Connection, key: StreamKey, row: RowMapping, error
     if not asked:
         return
     mode = Mode.INCREMENTAL if row["waiting_request_ids"] == asked else Mode.FULL
-    _remember(
+    remember(
         connection,
-        key,
+        key.tenant_id,
+        key.stream,
         mode=mode,
         reason=Reason.OPERATOR,
         began_at=row["full_began_at"] or now,
@@ -174,6 +177,41 @@ def fail_commands(connection: Connection, key: StreamKey, row: RowMapping, error
     )
     nobody: dict[str, object] = {"waiting_request_ids": [], "full_request_ids": [], "full_wanted_request_ids": []}
     set_values(connection, key, nobody)
+
+
+def remember(
+    connection: Connection,
+    tenant_id: str,
+    stream: Stream,
+    *,
+    mode: Mode,
+    reason: str,
+    began_at: datetime,
+    now: datetime,
+    pages: int,
+    counts: Counts,
+    request_ids: list[str],
+    error: str | None = None,
+) -> None:
+    """Add to the history of rounds: what was done, and which commands it answered."""
+    connection.execute(
+        insert(rounds).values(
+            tenant_id=tenant_id,
+            stream=stream,
+            mode=mode,
+            reason=reason,
+            began_at=began_at,
+            ended_at=now,
+            outcome="ok" if error is None else "failed",
+            error=error,
+            pages=pages,
+            objects=counts.objects,
+            added=counts.added,
+            changed=counts.changed,
+            removed=counts.removed,
+            request_ids=request_ids,
+        )
+    )
 
 
 def _progress(row: RowMapping, counts: Counts) -> dict[str, int]:
@@ -195,36 +233,3 @@ def _next_poll(connection: Connection, key: StreamKey, now: datetime, poll_secon
         )
     )
     return poll if due is None else min(poll, due)
-
-
-def _remember(
-    connection: Connection,
-    key: StreamKey,
-    *,
-    mode: Mode,
-    reason: str,
-    began_at: datetime,
-    now: datetime,
-    pages: int,
-    counts: Counts,
-    request_ids: list[str],
-    error: str | None = None,
-) -> None:
-    connection.execute(
-        insert(rounds).values(
-            tenant_id=key.tenant_id,
-            stream=key.stream,
-            mode=mode,
-            reason=reason,
-            began_at=began_at,
-            ended_at=now,
-            outcome="ok" if error is None else "failed",
-            error=error,
-            pages=pages,
-            objects=counts.objects,
-            added=counts.added,
-            changed=counts.changed,
-            removed=counts.removed,
-            request_ids=request_ids,
-        )
-    )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from common.errors import BadPageError, EmptyDirectoryError, ResyncNeededError, RetryLaterError
+from common.errors import BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
 from common.graph.client import DeltaPage
 from common.graph.resources import fingerprint
@@ -59,13 +59,9 @@ def full_slice(turn: Turn) -> bool:
             raise BadPageError(LOOP)
         links.add(page.next_link or "")
         items = turn.items_of(page.items)
-        try:
-            with turn.database.write() as connection:
-                row = hold(turn.database, connection, turn.lease)
-                _keep_full_page(turn, connection, row, page, items)
-        except EmptyDirectoryError:
-            _restart_full(turn)  # once the permission is back, it is the first pages that show everybody
-            raise
+        with turn.database.write() as connection:
+            row = hold(turn.database, connection, turn.lease)
+            _keep_full_page(turn, connection, row, page, items)
         if page.next_link is None:
             return True
         link = page.next_link
@@ -183,5 +179,5 @@ def _keep_full_page(
         return
     if page.delta_link is None:
         raise BadPageError("A full round ends only with a deltaLink.")
-    turn.sweep(writer, listed=row["full_objects"] + writer.counts.objects)
+    turn.sweep(writer)
     cursors.end_full(connection, key, row, delta_link=page.delta_link, counts=writer.counts, now=writer.now)

@@ -79,6 +79,8 @@ class Turn:
             reason=reason or (Reason(row["full_reason"]) if full and row["full_reason"] else self.reason),
             now=now,
             recheck_at=now + timedelta(seconds=self.settings.follow_up_seconds[0]),
+            removal_limit=self.tenant.removal_limit,
+            hold_id=row["hold_id"],
         )
 
     def apply(self, writer: Writer, items: Sequence[Item]) -> None:
@@ -88,9 +90,9 @@ class Turn:
         else:
             apply_groups(writer, items)
 
-    def sweep(self, writer: Writer, *, listed: int) -> None:
-        """Remove what the full round that just ended did not see; `listed` counts what it listed."""
+    def sweep(self, writer: Writer) -> None:
+        """Remove what the full round that just ended did not see."""
         if self.lease.key.stream is Stream.USERS:
-            sweep_users(writer, listed=listed)
+            sweep_users(writer)
         else:
-            sweep_groups(writer, listed=listed)
+            sweep_groups(writer)

@@ -84,6 +84,8 @@ tenants = Table(
     Column("throttled_until", Moment, comment="Graph asked to be left alone until then"),
     Column("reconcile_at", Moment, nullable=False, comment="when the subscriptions are looked at next"),
     Column("subscription_trouble", Text, comment="why there are no working subscriptions; polling goes on"),
+    Column("removal_limit_count", Integer, comment="so many may leave in a day unasked; null: the usual limit"),
+    Column("removal_limit_percent", Integer, comment="or so much of the book; null: the usual limit"),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -120,6 +122,7 @@ streams = Table(
     Column("full_request_ids", JSON, nullable=False, default=list, comment="commands that the full round answers"),
     Column("last_full_began_at", Moment, comment="when that began: it answers what was asked before"),
     Column("last_full_at", Moment, comment="when the latest full round ended"),
+    Column("hold_id", Sequence, comment="removals wait for a decision; null: nothing is held"),
 )
 
 contacts = Table(
@@ -177,6 +180,40 @@ rechecks = Table(
     comment="Objects of which a delta item said something ambiguous: they are read themselves.",
 )
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Sequence, primary_key=True, autoincrement=True),
+    Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("mode", Text, nullable=False, comment="of the round that wanted to remove too many"),
+    Column("reason", Text, nullable=False, comment="of that round"),
+    Column("book_size", Integer, nullable=False, comment="contacts or groups in the book then"),
+    Column("removal_limit", Integer, nullable=False, comment="so many could have gone in a day unasked"),
+    Column("removed_before", Integer, nullable=False, comment="in the day before, within the limit"),
+    Column("last_number", Integer, nullable=False, comment="of the latest removal that was held"),
+    Column("decision", Text, comment="approve | reject; null: nobody has decided"),
+    Column("decided_at", Moment),
+    Column("decided_up_to", Integer, comment="the number of the last removal that was shown when it was approved"),
+    Column("decision_request_id", Text, comment="the command that decided"),
+    Column("ended_at", Moment, comment="null: it is open"),
+    Column("outcome", Text, comment="approved | rejected | returned"),
+    Index(None, "tenant_id", "stream"),
+    comment="Removals that were too many to be made unasked, and what was decided.",
+)
+
+held_removals = Table(
+    "held_removals",
+    metadata,
+    _tenant(),
+    Column("stream", Text, primary_key=True),
+    Column("object_id", Guid, primary_key=True),
+    Column("number", Integer, nullable=False, comment="grows within a hold"),
+    Column("noted_at", Moment, nullable=False),
+    comment="Who would be removed if the open hold of the stream were approved.",
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
@@ -225,5 +262,6 @@ changes = Table(
     Column("fields", JSON, comment="which columns changed; never their values"),
     Column("reason", Text, nullable=False),
     Index(None, "tenant_id", "object_id"),
+    Index(None, "tenant_id", "kind", "at"),
     comment="Append-only feed of what happened to which id; no personal values.",
 )

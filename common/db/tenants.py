@@ -32,6 +32,14 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class RemovalLimit:
+    """More than `count` contacts and more than `percent` of the book leave within a day only if somebody approves it."""
+
+    count: int = 20
+    percent: int = 10
+
+
+@dataclass(frozen=True)
 class Tenant:
     """A customer's directory. `sealed_credential` opens only with the server key."""
 
@@ -42,6 +50,7 @@ class Tenant:
     sealed_credential: str
     default_region: str | None
     agreement: Agreement
+    removal_limit: RemovalLimit
     state: TenantState
     state_code: str | None
     state_reason: str | None
@@ -64,6 +73,9 @@ class Tenant:
         return Credentials(self.tenant_id, self.client_id, content["client_secret"])
 
 
+USUAL_REMOVAL_LIMIT = RemovalLimit()
+
+
 def seal_secret(vault: Vault, client_secret: str) -> str:
     return vault.seal(json.dumps({"client_secret": client_secret}))
 
@@ -78,6 +90,7 @@ def save(
     sealed_credential: str,
     default_region: str | None,
     agreement: Agreement,
+    removal_limit: RemovalLimit = USUAL_REMOVAL_LIMIT,
     now: datetime,
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
@@ -92,6 +105,8 @@ def save(
         "default_region": default_region,
         "agreement_reference": agreement.reference,
         "agreement_date": agreement.signed_on,
+        "removal_limit_count": removal_limit.count,
+        "removal_limit_percent": removal_limit.percent,
         "state": TenantState.ACTIVE,
         "state_code": None,
         "state_reason": None,
@@ -136,6 +151,7 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         sealed_credential=values["credential"],
         default_region=values["default_region"],
         agreement=Agreement(values["agreement_reference"], values["agreement_date"]),
+        removal_limit=_removal_limit(values["removal_limit_count"], values["removal_limit_percent"]),
         state=TenantState(values["state"]),
         state_code=values["state_code"],
         state_reason=values["state_reason"],
@@ -143,3 +159,8 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         throttled_until=values["throttled_until"],
         reconcile_at=values["reconcile_at"],
     )
+
+
+def _removal_limit(count: int | None, percent: int | None) -> RemovalLimit:
+    usual = USUAL_REMOVAL_LIMIT
+    return RemovalLimit(usual.count if count is None else count, usual.percent if percent is None else percent)

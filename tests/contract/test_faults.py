@@ -53,7 +53,7 @@ def test_defaults_pass_their_own_checks() -> None:
         {"delta_empty_pages": 0.5},
         {"users_page_size": 0},
         {"expired_token_shape": "teapot"},
-        {"mass_disappearance": "yes"},
+        {"hidden_share": "half"},
         {"replication_lag_seconds": -1},
     ],
     ids=str,
@@ -244,12 +244,26 @@ def test_a_link_can_point_to_another_host(simulated: Simulated) -> None:
 
 
 def test_everybody_can_disappear_with_a_status_of_200(simulated: Simulated) -> None:
-    simulated.turn(mass_disappearance=True)
+    simulated.turn(hidden_share=1.0)
     items, link = simulated.round("/users/delta")
     assert items == []
     assert link
     assert simulated.get("/users")["value"] == []
-    assert simulated.fired("mass_disappearance") == 2
+    assert simulated.fired("hidden_share") > 0
+
+
+def test_a_part_of_the_people_can_disappear_always_the_same_ones(simulated: Simulated) -> None:
+    def listed() -> set[str]:
+        return {item["id"] for item in simulated.get("/users")["value"]}
+
+    everybody = listed()
+    simulated.turn(hidden_share=0.5)
+    shown = {item["id"] for item in simulated.round("/users/delta")[0]}
+    part = listed()
+    assert set() < part < everybody
+    assert listed() == part
+    assert shown & everybody == part
+    assert simulated.fired("hidden_share") > 0
 
 
 def test_a_token_can_be_expired_by_chance(simulated: Simulated) -> None:

@@ -4,7 +4,7 @@ Nobody is removed from the book who is still in the directory, and nobody stays 
 printed as the steps that lead there, made as short as possible. `MODEL_HISTORIES=5000` plays more of them,
 `MODEL_SEED=7` others, `MODEL_STEPS=60` longer ones.
 
-Not played: a directory that suddenly shows nobody (`mass_disappearance`), which cannot be told from everybody leaving;
+Not played: a directory that hides a part of itself (`hidden_share`), which only a person can tell from people leaving;
 object reads that lag by more than the 15 s after which they are made; the 30 days of the recycle bin.
 """
 

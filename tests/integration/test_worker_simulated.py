@@ -11,7 +11,7 @@ from common.db.tables import contacts, memberships
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_secret
 from common.db.visible import is_visible
-from common.errors import AccessError, EmptyDirectoryError, RetryLaterError
+from common.errors import AccessError, RetryLaterError
 from common.messages import Stream
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
@@ -101,21 +101,6 @@ def assert_equal(bench: Bench, world: GraphWorld) -> None:
 
 
 def test_the_book_becomes_equal_to_the_directory(bench: Bench, world: GraphWorld) -> None:
-    sync(bench)
-    assert_equal(bench, world)
-
-
-def test_a_directory_that_suddenly_shows_nothing_empties_no_book(bench: Bench, world: GraphWorld) -> None:
-    sync(bench)
-    before = shown(bench)
-    world.tenant.faults.turn({"mass_disappearance": True})
-    world.tenant.reset_delta_tokens()
-    with pytest.raises(EmptyDirectoryError, match="nothing is removed"):
-        bench.advance(stream=Stream.USERS)
-    assert world.tenant.faults.report()["fired"]["mass_disappearance"] >= 1
-    assert shown(bench) == before
-
-    world.tenant.faults.turn({"mass_disappearance": False})
     sync(bench)
     assert_equal(bench, world)
 

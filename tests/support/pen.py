@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from common.db.engine import Database
-from common.db.tables import changes, contacts, groups, memberships, rechecks
+from common.db.tables import changes, contacts, groups, held_removals, holds, memberships, rechecks, streams
+from common.db.tenants import USUAL_REMOVAL_LIMIT, RemovalLimit
 from common.messages import Reason, Stream
 from tests.support.book import Book
 from worker.apply_groups import apply_groups, sweep_groups
@@ -45,6 +46,7 @@ class Pen:
     book: Book
     generation: int = 1
     region: str | None = "PL"
+    removal_limit: RemovalLimit = USUAL_REMOVAL_LIMIT
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -53,13 +55,13 @@ class Pen:
 
     def users(self, *entries: Entry, full: bool = False) -> Counts:
         """Write one page of `users/delta`."""
-        with self._writer(full=full) as writer:
+        with self._writer(Stream.USERS, full=full) as writer:
             apply_users(writer, users_of(entries))
         return writer.counts
 
     def groups(self, *entries: Entry, full: bool = False) -> Counts:
         """Write one page of `groups/delta`."""
-        with self._writer(full=full) as writer:
+        with self._writer(Stream.GROUPS, full=full) as writer:
             apply_groups(writer, groups_of(entries))
         return writer.counts
 
@@ -70,8 +72,8 @@ class Pen:
         total = Counts()
         for page in pages:
             total.add(write(*page, full=True))
-        with self._writer(full=True) as writer:
-            (sweep_users if stream is Stream.USERS else sweep_groups)(writer, listed=total.objects)
+        with self._writer(stream, full=True) as writer:
+            (sweep_users if stream is Stream.USERS else sweep_groups)(writer)
         total.add(writer.counts)
         return total
 
@@ -79,7 +81,7 @@ class Pen:
         self.now += timedelta(**time)
 
     @contextmanager
-    def _writer(self, *, full: bool) -> Iterator[Writer]:
+    def _writer(self, stream: Stream, *, full: bool) -> Iterator[Writer]:
         with self.database.write() as connection:
             yield Writer(
                 database=self.database,
@@ -91,7 +93,12 @@ class Pen:
                 reason=Reason.NOTIFICATION,
                 now=self.now,
                 recheck_at=self.now + timedelta(seconds=15),
+                removal_limit=self.removal_limit,
+                hold_id=connection.scalar(select(streams.c.hold_id).where(*self._of(stream))),
             )
+
+    def _of(self, stream: Stream) -> tuple[Any, ...]:
+        return (streams.c.tenant_id == self.book.tenant_id, streams.c.stream == stream)
 
     # What came of it
 
@@ -115,6 +122,17 @@ class Pen:
     def noted(self) -> set[tuple[str, str, str]]:
         """What is to be read itself: stream, object, what of it."""
         return {(row["stream"], row["object_id"], row["what"]) for row in self._rows(rechecks)}
+
+    def people(self) -> set[str]:
+        return {row["object_id"] for row in self._rows(contacts)}
+
+    def held(self, stream: Stream = Stream.USERS) -> dict[str, int]:
+        """Whose removal waits for a decision, and its number."""
+        rows = [row for row in self._rows(held_removals) if row["stream"] == stream]
+        return {row["object_id"]: row["number"] for row in rows}
+
+    def holds(self) -> list[dict[str, Any]]:
+        return sorted(self._rows(holds), key=lambda row: int(row["hold_id"]))
 
     def _rows(self, table: Table) -> list[dict[str, Any]]:
         with self.database.read() as connection:

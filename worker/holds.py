@@ -1,0 +1,121 @@
+"""What an operator decided about held removals is carried out here, under the stream's lease.
+
+* Approved: exactly those that were shown leave the book, those back in the directory not. What was held after they were
+  shown is treated like any removal: made if it is within the limit, else it stays held.
+* Rejected: nobody leaves; the held removals are forgotten. The full rounds that the command asks for as well look anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy.engine import RowMapping
+
+from common.db.tables import contacts, held_removals, holds
+from common.errors import MessageUnreadableError
+from common.messages import Command, Mode, Reason, Stream, Verb
+from worker import cursors
+from worker.apply_groups import remove_groups
+from worker.book import Writer
+from worker.leases import hold
+from worker.removal_guard import close, count_held, is_too_many
+from worker.turn import Turn
+
+
+class Decision(StrEnum):
+    """What an operator may decide."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+def note_decision(connection: Connection, tenant_id: str, stream: Stream, command: Command, now: datetime) -> bool:
+    """Write down what `command` decides about the stream's open hold; False: this very command has decided it before.
+
+    Raises:
+        MessageUnreadableError: nothing is held there, or more is approved than was ever held.
+    """
+    mine = (holds.c.tenant_id == tenant_id, holds.c.stream == stream)
+    latest = (
+        connection.execute(select(holds).where(*mine).order_by(holds.c.hold_id.desc()).limit(1))
+        .mappings()
+        .one_or_none()
+    )
+    if latest is not None and latest["ended_at"] is not None and latest["decision_request_id"] == command.request_id:
+        return False
+    if latest is None or latest["ended_at"] is not None:
+        raise MessageUnreadableError(f"Nothing is held there: no removal of {stream} waits for a decision.")
+    if command.up_to is not None and command.up_to > latest["last_number"]:
+        raise MessageUnreadableError(f'"up_to" is too high: the last held removal has number {latest["last_number"]}.')
+    decided = {
+        "decision": Decision.APPROVE if command.verb is Verb.APPROVE_REMOVALS else Decision.REJECT,
+        "decided_at": now,
+        "decided_up_to": command.up_to,
+        "decision_request_id": command.request_id,
+    }
+    connection.execute(update(holds).where(holds.c.hold_id == latest["hold_id"]).values(decided))
+    return True
+
+
+def carry_out_decision(turn: Turn) -> None:
+    """Approve or reject, if that was decided about the stream's open hold."""
+    key = turn.lease.key
+    with turn.database.write() as connection:
+        row = hold(turn.database, connection, turn.lease)
+        if row["hold_id"] is None:
+            return
+        decided = connection.execute(select(holds).where(holds.c.hold_id == row["hold_id"])).mappings().one()
+        if decided["decision"] is None:
+            return
+        writer = turn.writer(connection, row, full=False, reason=Reason.APPROVED)
+        if decided["decision"] == Decision.REJECT:
+            connection.execute(
+                delete(held_removals).where(
+                    held_removals.c.tenant_id == key.tenant_id, held_removals.c.stream == key.stream
+                )
+            )
+            close(writer, key.stream, "rejected")
+        else:
+            _approve(writer, key.stream, decided)
+
+
+def _approve(writer: Writer, stream: Stream, decided: RowMapping) -> None:
+    _remove(writer, stream, up_to=decided["decided_up_to"])
+    later = count_held(writer, stream)
+    if later and not is_too_many(writer, stream, later):
+        writer.reason = Reason(decided["reason"])
+        _remove(writer, stream, up_to=None)
+        later = 0
+    if later:
+        undecided = {"decision": None, "decided_up_to": None}
+        writer.connection.execute(update(holds).where(holds.c.hold_id == decided["hold_id"]).values(undecided))
+    else:
+        close(writer, stream, "approved")
+    cursors.remember(
+        writer.connection,
+        writer.tenant_id,
+        stream,
+        mode=Mode.INCREMENTAL,
+        reason=Reason.APPROVED,
+        began_at=decided["decided_at"],
+        now=writer.now,
+        pages=0,
+        counts=writer.counts,
+        request_ids=[decided["decision_request_id"]],
+    )
+
+
+def _remove(writer: Writer, stream: Stream, *, up_to: int | None) -> None:
+    """Remove those held up to a number, or all, and forget that they were held."""
+    which = and_(held_removals.c.tenant_id == writer.tenant_id, held_removals.c.stream == stream)
+    if up_to is not None:
+        which = and_(which, held_removals.c.number <= up_to)
+    if stream is Stream.USERS:
+        mine = contacts.c.tenant_id == writer.tenant_id
+        leaving = and_(mine, contacts.c.object_id.in_(select(held_removals.c.object_id).where(which)))
+        writer.remove_rows("contact.removed", contacts, leaving, [contacts.c.object_id])
+    else:
+        remove_groups(writer, list(writer.connection.scalars(select(held_removals.c.object_id).where(which))))
+    writer.connection.execute(delete(held_removals).where(which))
