@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     subscription_hours: float = Field(
         168.0, ge=1.0, le=672.0, description="Lifetime asked for a subscription; it is renewed at half of it."
     )
+    subscription_check_seconds: float = Field(
+        3600.0, ge=1.0, le=86_400.0, description="Whether Graph still has the subscriptions is asked this often."
+    )
     webhook_bind: str = Field("127.0.0.1:8080", description="Address and port on which the webhook listens.")
     webhook_tls_certificate: Path | None = Field(
         None, description="PEM certificate chain, if the webhook itself speaks TLS; empty: a proxy in front does."

@@ -29,7 +29,6 @@ from common.messages import Reason, Stream, SyncRequest
 from worker import access
 from worker.clients import Clients
 
-LOOK_AGAIN = timedelta(hours=1)
 AFTER_TROUBLE = timedelta(seconds=15)
 WITHOUT_PUBLIC_URL = timedelta(hours=6)
 
@@ -82,10 +81,11 @@ class Reconciler:
         return self._until_renewal(tenant)
 
     def _until_renewal(self, tenant: Tenant) -> timedelta:
-        """Return when to look again: in any case when the next renewal is due."""
+        """Return when to look again: in any case when the next renewal is due, and to see whether Graph has them."""
         rows = [row for stream in Stream if (row := self._row(tenant, stream)) is not None]
         due_in = min((row["renew_at"] for row in rows), default=utc_now()) - utc_now()
-        return min(LOOK_AGAIN, max(due_in, AFTER_TROUBLE))
+        check_in = timedelta(seconds=self._settings.subscription_check_seconds)
+        return min(check_in, max(due_in, AFTER_TROUBLE))
 
     def _make_right(self, tenant: Tenant, client: GraphClient, stream: Stream, actual: dict[str, Subscription]) -> None:
         row = self._row(tenant, stream)

@@ -150,6 +150,13 @@ def test_the_next_look_is_never_after_the_next_renewal(caretaker: Caretaker) -> 
     assert caretaker.tenant()["reconcile_at"] <= first_renewal + timedelta(seconds=5)
 
 
+def test_whether_graph_still_has_them_is_asked_as_often_as_it_is_set(caretaker: Caretaker) -> None:
+    caretaker.look(subscription_check_seconds=200.0)
+    assert caretaker.tenant()["reconcile_at"] - utc_now() < timedelta(seconds=205)
+    caretaker.look()
+    assert caretaker.tenant()["reconcile_at"] - utc_now() > timedelta(seconds=3500)
+
+
 def test_at_half_of_its_life_a_subscription_is_renewed_and_stays_the_same(subscribed: Caretaker) -> None:
     before = subscribed.rows()
     subscribed.world.world.clock.advance(3.6 * 86_400)
