@@ -39,6 +39,7 @@ def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
     _add(writer, [item for item in present if item.object_id not in held])
     _change(writer, [item for item in present if item.object_id in held], held)
     doubtful += [item.object_id for item in present if item.object_id in held and _keeps_silently(writer, item, held)]
+    _keep_edges(writer, [item.object_id for item in items if item.malformed])
     apply_edges(writer, {item.object_id: item.edges.values() for item in items if not item.removed})
     writer.recheck(Stream.GROUPS, "object", doubtful)
     writer.counts.objects += len(items)
@@ -73,6 +74,14 @@ def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> No
     if stale:
         values = {"generation": writer.generation, "member_type": bindparam("of_type")}
         writer.connection.execute(update(memberships).where(*_edge_key(writer)).values(values), stale)
+
+
+def _keep_edges(writer: Writer, group_ids: list[str]) -> None:
+    """Mark all members of these groups as seen, and note them to be read: the page cannot tell who they are."""
+    for batch in batches(group_ids):
+        mine = and_(memberships.c.tenant_id == writer.tenant_id, memberships.c.group_id.in_(batch))
+        writer.connection.execute(update(memberships).where(mine).values(generation=writer.generation))
+    writer.recheck(Stream.GROUPS, "members", group_ids)
 
 
 def remove_edges(writer: Writer, keys: Sequence[tuple[str, str]]) -> None:
@@ -181,6 +190,8 @@ def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) 
 
 def _keeps_silently(writer: Writer, item: Item, held: dict[str, dict[str, Any]]) -> bool:
     """Whether a value is kept of which the entry says nothing, so that only the object itself can tell."""
+    if item.malformed:
+        return True
     if writer.full:
         return False  # a slice of the members without the properties: another entry of the round has them
     old = held[item.object_id]

@@ -40,7 +40,7 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
         if item.removed:
             continue
         old = held.get(item.object_id)
-        if old is None and not item.whole:
+        if item.malformed or (old is None and not item.whole):
             doubtful.append(item.object_id)  # a part of somebody unknown is no contact
             continue
         row = _row(writer, item, old)

@@ -1,18 +1,19 @@
 """From the JSON of a delta page to typed items: what each object is said to be, in the order it was said.
 
 Here is decided what an item *says*; what follows from it for the rows is decided in `apply_users` and `apply_groups`.
-An item of an unknown shape makes the whole page bad (`BadPageError`): nothing of it is stored.
+An object with a property of an unknown shape says nothing but that it is there (`Item.malformed`), and is to be read
+itself. An object without a valid id makes the whole page bad (`BadPageError`): nothing of it is stored.
 Source: Microsoft Graph delta query overview; group delta (members@delta).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from common.errors import BadPageError
+from common.errors import BadPageError, EntraSmsError
 
 TEXT_LIMIT = 4_096
 USER_TEXTS = {
@@ -32,19 +33,25 @@ GROUP_COLUMNS = ("display_name", "mail", "kind")
 KIND_PROPERTIES = ("groupTypes", "mailEnabled", "securityEnabled")
 
 
+class MalformedError(EntraSmsError):
+    """An object has a property of an unknown shape; its text is the name of the property, never the value."""
+
+
 @dataclass
 class Item:
     """What a page says of one object after all its entries are put together.
 
     `values` holds the columns that were mentioned (None: said to be empty). `whole` tells that a property was there
     which every such object has, so that what is not mentioned was never set; without it the entry is a part only.
-    `returned` tells that the page first said it was removed, and then that it is there.
+    `returned` tells that the page first said it was removed, and then that it is there. `malformed` names a property
+    that cannot be read: then nothing else is known.
     """
 
     object_id: str
     removed: bool = False
     returned: bool = False
     whole: bool = False
+    malformed: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
     """Of a group: member id -> what was last said of the membership."""
@@ -63,27 +70,31 @@ def users_of(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
     """Return what a page of `users/delta` says, one item a user.
 
     Raises:
-        BadPageError: an entry is of an unknown shape.
+        BadPageError: an entry has no valid id.
     """
-    return _collapsed(_user(entry) for entry in entries)
+    return _collapsed(_read(_user, entry) for entry in entries)
 
 
 def groups_of(entries: Iterable[Mapping[str, Any]]) -> list[Item]:
     """Return what a page of `groups/delta` says, one item a group; slices of one group are merged.
 
     Raises:
-        BadPageError: an entry is of an unknown shape.
+        BadPageError: an entry has no valid id.
     """
-    return _collapsed(_group(entry) for entry in entries)
+    return _collapsed(_read(_group, entry) for entry in entries)
 
 
 def member_of(entry: Mapping[str, Any]) -> Edge:
     """Read one entry of `members@delta` or of a members list.
 
     Raises:
-        BadPageError: it has no id.
+        MalformedError: it has no valid id.
     """
-    return Edge(object_id_of(entry), _type_of(entry), removed=entry.get("@removed") is not None)
+    try:
+        member_id = object_id_of(entry)
+    except BadPageError:
+        raise MalformedError("members") from None
+    return Edge(member_id, _type_of(entry), removed=entry.get("@removed") is not None)
 
 
 def object_id_of(entry: Mapping[str, Any]) -> str:
@@ -97,6 +108,13 @@ def object_id_of(entry: Mapping[str, Any]) -> str:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError):
         raise BadPageError("An object of the page has no valid id.") from None
+
+
+def _read(read: Callable[[Mapping[str, Any]], Item], entry: Mapping[str, Any]) -> Item:
+    try:
+        return read(entry)
+    except MalformedError as error:
+        return Item(object_id_of(entry), malformed=str(error))
 
 
 def _user(entry: Mapping[str, Any]) -> Item:
@@ -128,7 +146,7 @@ def _group(entry: Mapping[str, Any]) -> Item:
     if members is None:
         return item
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise BadPageError("members@delta is no list of objects.")
+        raise MalformedError("members@delta")
     item.edges = {edge.member_id: edge for edge in map(member_of, members)}
     return item
 
@@ -150,13 +168,20 @@ def _collapsed(items: Iterable[Item]) -> list[Item]:
     result: dict[str, Item] = {}
     for item in items:
         before = result.pop(item.object_id, None)  # taken out and put back: in the order of the last word
-        if before is not None and not item.removed:
-            item.values = {**before.values, **item.values}
-            item.edges = {**before.edges, **item.edges}
-            item.whole = item.whole or before.whole
-            item.returned = before.removed or before.returned
-        result[item.object_id] = item
+        result[item.object_id] = item if before is None or item.removed else _merged(before, item)
     return list(result.values())
+
+
+def _merged(before: Item, item: Item) -> Item:
+    if malformed := item.malformed or before.malformed:
+        return Item(item.object_id, malformed=malformed)
+    return Item(
+        item.object_id,
+        returned=before.removed or before.returned,
+        whole=item.whole or before.whole,
+        values={**before.values, **item.values},
+        edges={**before.edges, **item.edges},
+    )
 
 
 def _kind(entry: Mapping[str, Any]) -> str:
@@ -173,7 +198,7 @@ def _text(entry: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > TEXT_LIMIT:
-        raise BadPageError(f"{name} is no text.")
+        raise MalformedError(name)
     return _kept(value) or None
 
 
@@ -182,7 +207,7 @@ def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(part, str) and len(part) <= TEXT_LIMIT for part in value):
-        raise BadPageError(f"{name} is no list of texts.")
+        raise MalformedError(name)
     return [_kept(part) for part in value]
 
 
@@ -193,5 +218,5 @@ def _kept(text: str) -> str:
 def _flag(entry: Mapping[str, Any], name: str) -> bool | None:
     value = entry.get(name)
     if value is not None and not isinstance(value, bool):
-        raise BadPageError(f"{name} is neither true nor false.")
+        raise MalformedError(name)
     return value

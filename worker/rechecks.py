@@ -1,7 +1,8 @@
 """Ask, do not guess: objects of which a delta item said something ambiguous are read themselves.
 
 They are noted in table `rechecks` by the transaction that met them, and read a little later, since Graph's reads lag
-behind its writes like its delta does.
+behind its writes like its delta does. No object may hold up the others, or the rounds: what is malformed here as well
+stays as the book has it, and is read again when delta next names it, at the latest in the next full round.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
+from common import logging
 from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
-from common.graph.answers import GraphNotFoundError
+from common.errors import BadPageError
+from common.graph.answers import GraphNotFoundError, GraphRefusedError
 from common.graph.client import MEMBERS_PAGE
 from common.messages import Reason, Stream
 from worker.apply_groups import apply_edges, remove_edges
 from worker.book import Writer
 from worker.leases import hold
-from worker.mapping import Edge, member_of
+from worker.mapping import Edge, Item, MalformedError, member_of, object_id_of
+from worker.removal_guard import is_held
 from worker.turn import Turn
 
 RECHECKS_A_TURN = 50
 RECHECK_AGAIN = timedelta(seconds=60)
+
+log = logging.get("rechecks")
 
 
 def read_doubtful_objects(turn: Turn) -> None:
@@ -30,10 +36,13 @@ def read_doubtful_objects(turn: Turn) -> None:
     for object_id, what in _due_rechecks(turn):
         if turn.is_over():
             return
-        if what == "members":
-            _reread_members(turn, object_id)
-        else:
-            _reread_object(turn, object_id)
+        try:
+            if what == "members":
+                _reread_members(turn, object_id)
+            else:
+                _reread_object(turn, object_id)
+        except (BadPageError, GraphRefusedError) as error:
+            log.warning("recheck_failed", **_names(turn, object_id), what=what, error=str(error))
 
 
 def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
@@ -53,10 +62,7 @@ def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
 
 def _reread_object(turn: Turn, object_id: str) -> None:
     stream = turn.lease.key.stream
-    try:
-        items = turn.items_of([turn.client.get(stream, object_id)])
-    except GraphNotFoundError:
-        items = []  # gone, or not there yet: delta will say which
+    items = _read_object(turn, object_id)
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
         writer = turn.writer(connection, row, full=True, reason=Reason.RECHECK)
@@ -66,11 +72,26 @@ def _reread_object(turn: Turn, object_id: str) -> None:
         _done(turn, writer, object_id, "object")
 
 
+def _read_object(turn: Turn, object_id: str) -> list[Item]:
+    """Return what the object says of itself: one item, or none when there is nothing to store."""
+    try:
+        entry = turn.client.get(turn.lease.key.stream, object_id)
+    except GraphNotFoundError:
+        return []  # gone, or not there yet: delta will say which
+    if object_id_of(entry) != object_id:
+        raise BadPageError("Graph answered with another object than the one that was asked for.")
+    [item] = turn.items_of([entry])
+    if item.malformed:
+        log.warning("object_malformed", **_names(turn, object_id), property=item.malformed)
+        return []
+    return [item]
+
+
 def _reread_members(turn: Turn, group_id: str) -> None:
     """Make the visible memberships of a group say what its members list says.
 
-    Edges to people and groups that are not in the book are left alone: the list does not show what is in the recycle
-    bin, and its memberships come back with it.
+    Edges to people and groups that are not in the book, or whose removal is held, are left alone: the list does not
+    show what is in the recycle bin, and its memberships come back with it.
     """
     listed: dict[str, Edge] = {}
     there = True
@@ -84,11 +105,14 @@ def _reread_members(turn: Turn, group_id: str) -> None:
             listed[edge.member_id] = edge
     except GraphNotFoundError:
         there = False
+    except MalformedError as error:
+        log.warning("object_malformed", **_names(turn, group_id), property=str(error))
+        there = False
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
         writer = turn.writer(connection, row, full=False, reason=Reason.RECHECK)
         if there and _has_group(connection, turn, group_id):
-            surplus = [key for key in _visible_edges(connection, turn, group_id) if key[1] not in listed]
+            surplus = [key for key in _settled_edges(connection, turn, group_id) if key[1] not in listed]
             remove_edges(writer, surplus)
             apply_edges(writer, {group_id: listed.values()})
         _done(turn, writer, group_id, "members")
@@ -99,9 +123,11 @@ def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:
     return connection.execute(select(groups.c.object_id).where(*mine)).first() is not None
 
 
-def _visible_edges(connection: Connection, turn: Turn, group_id: str) -> list[tuple[str, str]]:
+def _settled_edges(connection: Connection, turn: Turn, group_id: str) -> list[tuple[str, str]]:
     mine = (memberships.c.tenant_id == turn.lease.key.tenant_id, memberships.c.group_id == group_id)
-    query = select(memberships.c.group_id, memberships.c.member_id).where(*mine, is_visible())
+    query = select(memberships.c.group_id, memberships.c.member_id).where(
+        *mine, is_visible(), ~is_held(memberships.c.member_id, turn.lease.key.tenant_id)
+    )
     return [(row.group_id, row.member_id) for row in connection.execute(query)]
 
 
@@ -116,3 +142,8 @@ def _done(turn: Turn, writer: Writer, object_id: str, what: str) -> None:
         return
     mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream)
     writer.connection.execute(delete(rechecks).where(*mine, rechecks.c.object_id == object_id, rechecks.c.what == what))
+
+
+def _names(turn: Turn, object_id: str) -> dict[str, str]:
+    """Return what a line of the log says of an object: whose it is and its id."""
+    return {"tenant": turn.lease.key.tenant_id, "stream": turn.lease.key.stream, "object_id": object_id}

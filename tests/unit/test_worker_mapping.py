@@ -1,4 +1,4 @@
-"""What a delta page says: typed items in the order of the last word; anything of an unknown shape is refused."""
+"""What a delta page says: typed items in the order of the last word; what is malformed is only said to be there."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,17 +68,39 @@ def test_an_entry_without_an_id_makes_the_page_bad(mapping: Mapping, value: Any)
 
 
 @pytest.mark.parametrize(
-    "properties", [{"displayName": 5}, {"mail": ["a"]}, {"surname": {}}, {"mobilePhone": "0" * 5000}]
+    ("name", "value"),
+    [
+        ("displayName", 5),
+        ("mail", ["a"]),
+        ("surname", {}),
+        ("mobilePhone", "0" * 5000),
+        ("accountEnabled", "yes"),
+        ("businessPhones", "+48 601"),
+        ("businessPhones", {"0": "+48"}),
+        ("businessPhones", [None]),
+        ("businessPhones", [5]),
+        ("businessPhones", ["0" * 5000]),
+    ],
 )
-def test_a_text_that_is_none_makes_the_page_bad(properties: dict[str, Any]) -> None:
-    with pytest.raises(BadPageError):
-        users_of([person(**properties)])
+def test_a_person_with_a_property_of_an_unknown_shape_says_nothing_but_that_he_is_there(name: str, value: Any) -> None:
+    good = person(BERT, surname="Nowak")
+    items = users_of([person(**{"givenName": "Anna", name: value}), good])
+    assert items == [Item(ANNA, malformed=name), *users_of([good])]
 
 
-@pytest.mark.parametrize("value", ["+48 601", {"0": "+48"}, [None], [5], ["0" * 5000]])
-def test_numbers_that_are_no_list_of_texts_make_the_page_bad(value: Any) -> None:
-    with pytest.raises(BadPageError):
-        users_of([person(businessPhones=value)])
+def test_what_is_malformed_is_not_mended_by_what_else_the_page_says_of_it() -> None:
+    bad = person(surname=5)
+    assert users_of([person(surname="Nowak"), bad]) == users_of([bad, person()]) == [Item(ANNA, malformed="surname")]
+
+
+def test_what_is_malformed_and_then_removed_is_removed() -> None:
+    [item] = users_of([person(surname=5), {"id": ANNA, **REMOVED}])
+    assert (item.removed, item.malformed) == (True, None)
+
+
+def test_what_is_removed_and_then_malformed_is_there() -> None:
+    [item] = users_of([{"id": ANNA, **REMOVED}, person(surname=5)])
+    assert (item.removed, item.returned, item.malformed) == (False, False, "surname")
 
 
 def test_members_that_are_null_say_nothing() -> None:
@@ -87,9 +109,10 @@ def test_members_that_are_null_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [{}, "text", ["text"], [None], [{"@odata.type": "#microsoft.graph.user"}]])
-def test_members_of_no_known_shape_make_the_page_bad(value: Any) -> None:
-    with pytest.raises(BadPageError):
-        groups_of([{"id": STAFF, "displayName": "Staff", "members@delta": value}])
+def test_a_group_with_members_of_an_unknown_shape_says_nothing_but_that_it_is_there(value: Any) -> None:
+    [staff] = groups_of([{"id": STAFF, "displayName": "Staff", "members@delta": value}, group(member(ANNA))])
+    assert staff == Item(STAFF, malformed=staff.malformed)
+    assert str(staff.malformed).startswith("members")
 
 
 # Values
