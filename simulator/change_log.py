@@ -79,6 +79,8 @@ class ChangeLog:
 
     def __init__(self) -> None:
         self.entries: list[Change] = []
+        self.acknowledged: set[int] = set()
+        """Sequence numbers of changes of which an endpoint has taken a notification."""
         self._streams: dict[str, list[Change]] = {"user": [], "group": []}
 
     @property

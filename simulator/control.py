@@ -100,8 +100,9 @@ class Control:
             raise ValueError("'after' and 'limit' are whole numbers.")
         with tenant.lock:
             found = tenant.log.after(int(after))[: int(limit)]
-            head = tenant.log.head
-        return plain_json({"head": head, "changes": [change.as_json() for change in found]})
+            head, acknowledged = tenant.log.head, tenant.log.acknowledged
+            changes = [change.as_json() | {"acknowledged": change.sequence in acknowledged} for change in found]
+        return plain_json({"head": head, "changes": changes})
 
     def create(self, tenant: Tenant, kind: str) -> Response:
         return plain_json(_as_json(tenant.directory.create(kind.removesuffix("s"), _fields())), 201)

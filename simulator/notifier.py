@@ -44,6 +44,7 @@ class Letter:
     subscription: Subscription
     item: dict[str, Any]
     created_at: float
+    sequence: int | None = None  # of the change that it tells truly
 
     @property
     def is_lifecycle(self) -> bool:
@@ -91,7 +92,7 @@ class Notifier:
             if subscription.wants(change):
                 item = change_item(subscription, change, tenant.id, self._clock)
                 tenant.statistics.notification("created")
-                self._plan(tenant, subscription, item)
+                self._plan(tenant, subscription, item, change.sequence)
 
     def challenge(self, tenant: Tenant, subscription: Subscription, event: str) -> None:
         """Send a lifecycle notification to the subscription's lifecycle address."""
@@ -99,9 +100,9 @@ class Notifier:
         tenant.statistics.notification(f"lifecycle.{event}")
         self._post_later(Letter(tenant, subscription, item, self._clock.now()), 0)
 
-    def _plan(self, tenant: Tenant, subscription: Subscription, item: dict[str, Any]) -> None:
+    def _plan(self, tenant: Tenant, subscription: Subscription, item: dict[str, Any], sequence: int) -> None:
         faults = tenant.faults
-        letter = Letter(tenant, subscription, item, self._clock.now())
+        letter = Letter(tenant, subscription, item, self._clock.now(), sequence)
         delay = faults.seconds("notification_delay_seconds")
         if faults.fires("notification_drop"):
             tenant.statistics.notification("dropped")
@@ -180,6 +181,8 @@ class Notifier:
             return
         if self._post(url, ready, attempt):
             for letter in ready:
+                if letter.sequence is not None:
+                    letter.tenant.log.acknowledged.add(letter.sequence)
                 letter.tenant.statistics.notification("acknowledged")
         else:
             # Planned before it is counted: whoever has seen the count may move the clock to the retry.

@@ -119,6 +119,23 @@ def test_one_body_holds_notifications_of_several_subscriptions(watched: Simulate
     assert len({item["subscriptionId"] for item in delivery.items}) == 2
 
 
+def test_the_log_says_of_which_changes_a_notification_was_taken(watched: Simulated, endpoint: Endpoint) -> None:
+    dropped, untrue, taken = watched.hire("One"), watched.hire("Two"), watched.hire("Three")
+    watched.wait_for("notifications", "acknowledged", 3)
+    before = watched.control("GET", "/changes")["head"]
+    for knob, person in (
+        ({"notification_drop": 1.0}, dropped),
+        ({"notification_drop": 1.0, "notification_unknown_subscription": 1.0}, untrue),
+        ({"notification_drop": 0.0, "notification_unknown_subscription": 0.0}, taken),
+    ):
+        watched.turn(**knob)
+        watched.control("PATCH", f"/users/{person}", {"jobTitle": "Director"})
+    watched.wait_for("notifications", "acknowledged", 5)
+    changes = watched.control("GET", f"/changes?after={before}")["changes"]
+    told = {change["object_id"]: change["acknowledged"] for change in changes}
+    assert told == {dropped: False, untrue: False, taken: True}
+
+
 def test_a_body_holds_no_more_than_the_batch_size(watched: Simulated, endpoint: Endpoint) -> None:
     watched.turn(notification_batch_size=2, notification_batch_window_seconds=0.2)
     for number in range(5):
