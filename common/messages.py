@@ -112,13 +112,14 @@ DECISIONS = (Verb.APPROVE_REMOVALS, Verb.REJECT_REMOVALS)
 class Command:
     """An operator's command; `tenant` is an id, a domain, a name or ``*``; no stream means both.
 
-    `up_to` is for approvals: the number of the last held removal that was shown.
+    Decisions are about one `hold_id`; an approval covers the held removals up to the number `up_to` that was shown.
     """
 
     verb: Verb
     tenant: str
     stream: Stream | None
     request_id: str
+    hold_id: int | None = None
     up_to: int | None = None
 
 
@@ -180,22 +181,17 @@ def decode_command(body: bytes, request_id: str) -> Command:
         tenant=tenant.strip(),
         stream=None if stream == "*" else _choice(fields, "stream", Stream),
         request_id=request_id,
+        hold_id=_count(fields, "hold") if "hold" in fields else None,
         up_to=_count(fields, "up_to") if "up_to" in fields else None,
     )
-    if command.verb in DECISIONS:
-        _require_one_hold(command)
-    return command
-
-
-def _require_one_hold(command: Command) -> None:
-    """A decision is about one hold of one tenant, and an approval about what was shown of it."""
-    if command.tenant == "*" or command.stream is None:
-        raise MessageUnreadableError(f'"{command.verb}" needs one "tenant", and as "stream" users or groups.')
+    if command.verb in DECISIONS and not command.hold_id:
+        raise MessageUnreadableError('"hold" is missing: give its number; `entra-sms holds list` tells it.')
     if command.verb is Verb.APPROVE_REMOVALS and not command.up_to:
         raise MessageUnreadableError(
             '"up_to" is missing: give the number of the last removal that you were shown; '
             "`entra-sms holds show` tells it."
         )
+    return command
 
 
 def _plain(value: Any) -> Any:

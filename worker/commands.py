@@ -14,6 +14,7 @@ from common.db.tenants import Tenant
 from common.errors import MessageUnreadableError
 from common.messages import DECISIONS, Command, Mode, Reason, Stream, SyncRequest, Verb
 from worker.holds import note_decision
+from worker.leases import StreamKey
 
 log = logging.get("commands")
 
@@ -35,11 +36,10 @@ class Commands:
             RetryLaterError: database or broker are away; nothing or a part of it was published.
         """
         meant = self._meant(command)
-        if command.verb in DECISIONS and not self._decide(command, meant):
-            return
-        requests = [_request(command, tenant, stream) for tenant in meant for stream in _streams(command)]
-        self._publisher.publish_all([outgoing.request(request) for request in requests], timeout_seconds=10.0)
-        log.info("command", verb=command.verb, tenants=len(meant), streams=_streams(command))
+        keys = self._decide(command, meant) if command.verb in DECISIONS else _keys(command, meant)
+        requests = [outgoing.request(_request(command, key)) for key in keys]
+        self._publisher.publish_all(requests, timeout_seconds=10.0)
+        log.info("command", verb=command.verb, tenants=len({key.tenant_id for key in keys}), streams=len(keys))
 
     def _meant(self, command: Command) -> Sequence[Tenant]:
         with self._database.read() as connection:
@@ -48,28 +48,29 @@ class Commands:
             raise MessageUnreadableError("No tenant has this id, domain or name; `entra-sms tenants list` shows them.")
         return meant
 
-    def _decide(self, command: Command, meant: Sequence[Tenant]) -> bool:
-        """Write down the decision, for whoever advances the stream; False: it was carried out already."""
-        if len(meant) != 1 or command.stream is None:
-            raise MessageUnreadableError("Several tenants have this name: give the id of the one that is meant.")
+    def _decide(self, command: Command, meant: Sequence[Tenant]) -> list[StreamKey]:
+        """Write down the decision, for whoever advances the stream; return the streams that are to advance.
+
+        After a rejection these are both of the tenant, since people come back with their groups.
+        """
+        tenant_ids = [tenant.tenant_id for tenant in meant]
         with self._database.write() as connection:
-            now = self._database.now(connection)
-            return note_decision(connection, meant[0].tenant_id, command.stream, command, now)
+            held = note_decision(connection, tenant_ids, command, self._database.now(connection))
+        streams = list(Stream) if command.verb is Verb.REJECT_REMOVALS else [held.stream]
+        return [StreamKey(held.tenant_id, stream) for stream in streams]
 
 
-def _streams(command: Command) -> list[Stream]:
-    """Return the streams that are asked to advance: after a rejection both, for people come back with their groups."""
-    if command.stream is None or command.verb is Verb.REJECT_REMOVALS:
-        return list(Stream)
-    return [command.stream]
+def _keys(command: Command, meant: Sequence[Tenant]) -> list[StreamKey]:
+    streams = list(Stream) if command.stream is None else [command.stream]
+    return [StreamKey(tenant.tenant_id, stream) for tenant in meant for stream in streams]
 
 
-def _request(command: Command, tenant: Tenant, stream: Stream) -> SyncRequest:
+def _request(command: Command, key: StreamKey) -> SyncRequest:
     # An approval is answered by the very transaction that carries it out (`worker.holds`).
     answers = command.verb is not Verb.APPROVE_REMOVALS
     return SyncRequest(
-        tenant.tenant_id,
-        stream,
+        key.tenant_id,
+        key.stream,
         Reason.OPERATOR,
         utc_now(),
         mode=Mode.FULL if command.verb in READS_EVERYTHING else Mode.INCREMENTAL,

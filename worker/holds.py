@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,7 +20,7 @@ from common.messages import Command, Mode, Reason, Stream, Verb
 from worker import cursors
 from worker.apply_groups import remove_groups
 from worker.book import Writer
-from worker.leases import hold
+from worker.leases import StreamKey, hold
 from worker.removal_guard import close, count_held, is_too_many
 from worker.turn import Turn
 
@@ -31,32 +32,29 @@ class Decision(StrEnum):
     REJECT = "reject"
 
 
-def note_decision(connection: Connection, tenant_id: str, stream: Stream, command: Command, now: datetime) -> bool:
-    """Write down what `command` decides about the stream's open hold; False: this very command has decided it before.
+def note_decision(connection: Connection, tenant_ids: Sequence[str], command: Command, now: datetime) -> StreamKey:
+    """Write down what `command` decides about a hold of one of the tenants; return whose it is.
 
     Raises:
-        MessageUnreadableError: nothing is held there, or more is approved than was ever held.
+        MessageUnreadableError: there is no such hold, it has ended, or more is approved than was ever held.
     """
-    mine = (holds.c.tenant_id == tenant_id, holds.c.stream == stream)
-    latest = (
-        connection.execute(select(holds).where(*mine).order_by(holds.c.hold_id.desc()).limit(1))
-        .mappings()
-        .one_or_none()
-    )
-    if latest is not None and latest["ended_at"] is not None and latest["decision_request_id"] == command.request_id:
-        return False
-    if latest is None or latest["ended_at"] is not None:
-        raise MessageUnreadableError(f"Nothing is held there: no removal of {stream} waits for a decision.")
-    if command.up_to is not None and command.up_to > latest["last_number"]:
-        raise MessageUnreadableError(f'"up_to" is too high: the last held removal has number {latest["last_number"]}.')
-    decided = {
-        "decision": Decision.APPROVE if command.verb is Verb.APPROVE_REMOVALS else Decision.REJECT,
-        "decided_at": now,
-        "decided_up_to": command.up_to,
-        "decision_request_id": command.request_id,
-    }
-    connection.execute(update(holds).where(holds.c.hold_id == latest["hold_id"]).values(decided))
-    return True
+    wanted = and_(holds.c.hold_id == command.hold_id, holds.c.tenant_id.in_(tenant_ids))
+    found = connection.execute(select(holds).where(wanted)).mappings().one_or_none()
+    if found is None:
+        raise MessageUnreadableError(f"This tenant has no hold {command.hold_id}; `entra-sms holds list` shows them.")
+    if found["ended_at"] is not None and found["decision_request_id"] != command.request_id:
+        raise MessageUnreadableError(f"The hold {command.hold_id} has ended already: {found['outcome']}.")
+    if command.up_to is not None and command.up_to > found["last_number"]:
+        raise MessageUnreadableError(f'"up_to" is too high: the last held removal has number {found["last_number"]}.')
+    if found["ended_at"] is None:
+        decided = {
+            "decision": Decision.APPROVE if command.verb is Verb.APPROVE_REMOVALS else Decision.REJECT,
+            "decided_at": now,
+            "decided_up_to": command.up_to,
+            "decision_request_id": command.request_id,
+        }
+        connection.execute(update(holds).where(wanted).values(decided))
+    return StreamKey(found["tenant_id"], Stream(found["stream"]))
 
 
 def carry_out_decision(turn: Turn) -> None:

@@ -33,7 +33,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class RemovalLimit:
-    """More than `count` contacts and more than `percent` of the book leave within a day only if somebody approves it."""
+    """More than `count` contacts and more than `percent` of the book leave in a day only if somebody approves it."""
 
     count: int = 20
     percent: int = 10

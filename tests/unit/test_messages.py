@@ -139,3 +139,15 @@ def test_a_wrong_command_is_told_what_would_have_been_right() -> None:
         decode_command(b'{"command":"sync_now"}', "7")
     with pytest.raises(MessageUnreadableError, match="users, groups"):
         decode_command(b'{"command":"sync_now","tenant":"*","stream":"people"}', "7")
+
+
+def test_a_decision_names_its_hold_and_what_was_shown_of_it() -> None:
+    typed = b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":523}'
+    assert decode_command(typed, "7") == Command(Verb.APPROVE_REMOVALS, "contoso.com", None, "7", 3, 523)
+    assert decode_command(b'{"command":"reject_removals","tenant":"contoso.com","hold":3}', "7").hold_id == 3
+    with pytest.raises(MessageUnreadableError, match=r'"hold" is missing.*entra-sms holds list'):
+        decode_command(b'{"command":"reject_removals","tenant":"contoso.com"}', "7")
+    with pytest.raises(MessageUnreadableError, match=r'"up_to" is missing.*entra-sms holds show'):
+        decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3}', "7")
+    with pytest.raises(MessageUnreadableError, match='"up_to" must be a whole number'):
+        decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":"all"}', "7")
