@@ -92,9 +92,11 @@ class DeltaRound:
         return self._population.rosters[self._schema.type].read(position)
 
     def _show_initially(self, found: DirectoryObject) -> bool:
-        if found.type != self._schema.type or self._faults.hides(found.id):
+        if found.type != self._schema.type:
             return False
         if found.status == "live":
+            if self._faults.hides(found.id):
+                return False
             self._items.append(self._plain(found))
             return True
         if found.status == "deleted" and self._faults.value("initial_round_shows_removed"):

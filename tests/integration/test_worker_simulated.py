@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import delete, select
 
+from common.broker.publisher import Publisher
 from common.db.tables import contacts, memberships
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_secret
 from common.db.visible import is_visible
 from common.errors import AccessError, RetryLaterError
-from common.messages import Stream
+from common.messages import Command, Stream, Verb, decode_request
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
 from tests.support.bench import Bench, settings
@@ -20,6 +21,7 @@ from tests.support.book import Book, add_tenant, book
 from tests.support.graph_world import GraphWorld, graph_world
 from tests.support.replay import held, replayed
 from worker.clients import Clients
+from worker.commands import Commands
 
 FAULTS = {
     "delta_duplicate_in_page",
@@ -41,7 +43,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def world(authority: Authority, tmp_path: Path) -> Iterator[GraphWorld]:
-    with graph_world(authority, tmp_path, users=30, groups=6) as world:
+    with graph_world(authority, tmp_path, users=60, groups=6) as world:
         yield world
 
 
@@ -103,6 +105,81 @@ def assert_equal(bench: Bench, world: GraphWorld) -> None:
 def test_the_book_becomes_equal_to_the_directory(bench: Bench, world: GraphWorld) -> None:
     sync(bench)
     assert_equal(bench, world)
+
+
+@pytest.mark.parametrize("hidden_share", [0.4, 0.5, 1.0])
+def test_a_directory_that_shows_a_part_of_itself_removes_nobody(
+    bench: Bench, world: GraphWorld, hidden_share: float
+) -> None:
+    sync(bench)
+    before = shown(bench)
+    world.turn(hidden_share=hidden_share)
+    bench.advance(bench.resync("r1"))
+    assert world.fired("hidden_share") > 20
+    assert shown(bench) == before
+    assert len(bench.pen.held()) == world.fired("hidden_share")
+
+    world.turn(hidden_share=0.0)
+    change_something(world)
+    sync(bench)  # live changes go on, but tell nothing of the others
+    assert len(bench.pen.held()) >= world.fired("hidden_share") - 1
+    hold_id = bench.pen.holds()[0]["hold_id"]
+    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(
+        Command(Verb.REJECT_REMOVALS, world.tenant.id, None, "r2", hold_id)
+    )
+    for request in [decode_request(message.body) for message in bench.publisher.sent if b"r2" in message.body]:
+        bench.advance(request)
+    assert bench.pen.held() == {}
+    assert_equal(bench, world)
+
+
+def test_half_of_the_people_leaving_one_by_one_are_held_from_the_limit_on(bench: Bench, world: GraphWorld) -> None:
+    sync(bench)
+    directory = world.tenant.directory
+    leaving = [one for one in directory.truth.rosters["user"] if directory.truth.live(one)][:30]
+    for number, someone in enumerate(leaving, 1):
+        directory.remove("user", someone)
+        bench.advance()
+        assert len(bench.pen.held()) == max(0, number - 20)
+    assert set(leaving[20:]) <= bench.people()
+
+
+def read_three_pages_of_a_full_round(bench: Bench, world: GraphWorld) -> None:
+    world.turn(users_page_size=4)
+    bench.stopping = True  # a turn ends with its first page
+    for _ in range(3):
+        bench.advance(bench.resync("r1"))
+    bench.stopping = False
+    assert bench.row()["full_pages"] == 3
+
+
+def test_a_permission_lost_in_the_middle_of_a_full_round_removes_nobody(bench: Bench, world: GraphWorld) -> None:
+    sync(bench)
+    before = shown(bench)
+    read_three_pages_of_a_full_round(bench, world)
+    roles = world.tenant.application.roles
+    world.tenant.application.roles = ()
+    bench.clients = Clients(bench.settings)  # with a new token
+    with pytest.raises(AccessError):
+        bench.advance(bench.look("r2"))
+    assert shown(bench) == before
+    assert (bench.row()["full_pages"], bench.pen.held()) == (3, {})
+
+    world.tenant.application.roles = roles
+    bench.advance(bench.look("r3"))
+    assert bench.row()["full_began_at"] is None
+    assert_equal(bench, world)
+
+
+def test_pages_that_become_empty_in_the_middle_of_a_full_round_remove_nobody(bench: Bench, world: GraphWorld) -> None:
+    sync(bench)
+    before = shown(bench)
+    read_three_pages_of_a_full_round(bench, world)
+    world.turn(hidden_share=1.0)
+    bench.advance()
+    assert bench.row()["full_began_at"] is None  # it ended, with a deltaLink and a status of 200
+    assert shown(bench) == before
+    assert len(bench.pen.held()) == world.fired("hidden_share") > 20
 
 
 @pytest.mark.parametrize("shape", ["gone", "sync_state_not_found", "unsupported_query"])
