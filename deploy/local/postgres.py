@@ -11,8 +11,10 @@ import secrets
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import psycopg
@@ -80,7 +82,7 @@ def start(run: Run, *, fresh: bool = False, kept: bool = False, tell: Say = say)
     tell(f"Starting a private PostgreSQL cluster in {folder} (about 1 s) ...")
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    password = _password(folder) or _create(folder, installation)
+    password = _password(folder) or create(folder, installation)
     with Reservation(1) as reservation:
         return _start(run, Cluster(reservation.ports[0], password), folder, installation, kept=kept)
 
@@ -94,7 +96,8 @@ def find(directory: Path) -> Cluster | None:
     return cluster if runs_there(directory, "postgres") and cluster.is_ready() else None
 
 
-def _create(folder: Path, installation: Installation) -> str:
+def create(folder: Path, installation: Installation) -> str:
+    """Make a new cluster's data in `folder`, in place of what is there, and return its password."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     password = secrets.token_hex(12)
@@ -119,11 +122,30 @@ def _create(folder: Path, installation: Installation) -> str:
 
 
 def _start(run: Run, cluster: Cluster, folder: Path, installation: Installation, *, kept: bool) -> Cluster:
+    server = start_server(run, cluster, folder, installation, kept=kept)
+    _wait(server, cluster)
+    record = folder / "cluster.json"
+    record.touch(mode=0o600)
+    record.write_text(json.dumps(asdict(cluster)))
+    return cluster
+
+
+def start_server(
+    run: Run,
+    cluster: Cluster,
+    folder: Path,
+    installation: Installation,
+    *,
+    name: str = "postgres",
+    options: Mapping[str, str] = MappingProxyType({}),
+    kept: bool = False,
+) -> Process:
+    """Start the server on the data in `folder`; it is not ready yet. `options` replace or complete the usual ones."""
     postgres = installation.find("usr/lib/postgresql/*/bin/postgres")
-    options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    command = [str(postgres), "-p", str(cluster.port), *options, "-D", str(folder / "data")]
-    server = run.start(
-        "postgres",
+    words = [word for option, value in {**_OPTIONS, **options}.items() for word in ("-c", f"{option}={value}")]
+    command = [str(postgres), "-p", str(cluster.port), *words, "-D", str(folder / "data")]
+    return run.start(
+        name,
         command,
         env=_environment(installation),
         cwd=Path("/"),
@@ -131,11 +153,6 @@ def _start(run: Run, cluster: Cluster, folder: Path, installation: Installation,
         ending=_ENDING,
         setpriv=privileges(folder),
     )
-    _wait(server, cluster)
-    record = folder / "cluster.json"
-    record.touch(mode=0o600)
-    record.write_text(json.dumps(asdict(cluster)))
-    return cluster
 
 
 def _wait(server: Process, cluster: Cluster) -> None:

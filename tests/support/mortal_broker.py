@@ -34,14 +34,20 @@ class MortalBroker:
             "epmd", command, env=self._environment, cwd=self._folder, mark=" ".join(command[1:]), ending=AT_ONCE
         )
 
-    def kill(self) -> None:
-        """SIGKILL: nothing is said goodbye to, nothing is flushed."""
-        if self._process is not None:
-            self._process.kill()
+    def kill(self) -> bool:
+        """SIGKILL: nothing is said goodbye to, nothing is flushed. Return whether it lived until then."""
+        if self._process is None or self._process.exit_status is not None:
+            return False
+        self._process.kill()
+        return True
 
-    def revive(self) -> None:
+    def begin(self) -> None:
+        """Start the node; it is not ready yet."""
         command = rabbitmq.node_command(self._folder, self._installation)
         self._process = self._run.start("rabbitmq", command, env=self._environment, cwd=self._folder, ending=AT_ONCE)
+
+    def revive(self) -> None:
+        self.begin()
         eventually(self.broker.is_ready, within_seconds=_BOOT_SECONDS, what="the broker")
         eventually(
             lambda: self.broker.management.call("GET", "whoami"),
@@ -53,7 +59,14 @@ class MortalBroker:
 
 @contextmanager
 def mortal_broker() -> Iterator[MortalBroker]:
-    with Run.claim("test-mortal", several=True) as run, Reservation(4) as reservation:
+    with Run.claim("test-mortal", several=True) as run, mortal_broker_of(run) as broker:
+        yield broker
+
+
+@contextmanager
+def mortal_broker_of(run: Run) -> Iterator[MortalBroker]:
+    """A node of that run, alive and without any data of before."""
+    with Reservation(4) as reservation:
         node = Node.at(run.directory / "rabbitmq", reservation.ports, password=None)
         shutil.rmtree(run.directory / "rabbitmq", ignore_errors=True)
         broker = MortalBroker(run, node)

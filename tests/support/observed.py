@@ -20,6 +20,11 @@ def is_gone(pid: int) -> bool:
     return True
 
 
+def children_of(pid: int) -> list[int]:
+    """The pids of the living processes that this one started."""
+    return [one for one in _pids() if _parent_of(one) == pid]
+
+
 def listening_of(pids: set[int]) -> set[tuple[str, int]]:
     """The (address, port) pairs on which these processes listen; the address in the kernel's hexadecimal."""
     inodes = {inode for pid in pids for inode in _socket_inodes(pid)}
@@ -29,6 +34,12 @@ def listening_of(pids: set[int]) -> set[tuple[str, int]]:
 
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _parent_of(pid: int) -> int | None:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
 
 
 def _words_of(pid: int) -> bytes:
