@@ -32,7 +32,8 @@ _PROCESS = Ending(grace_seconds=20)
 class System:
     """Starts and holds the processes of one run; they end with the run.
 
-    `settings` are further ENTRA_SMS_ settings, by their full names.
+    `settings` are further ENTRA_SMS_ settings, by their full names. `public_port` is where Graph finds the webhook, if
+    something stands in front of it.
     """
 
     run: Run
@@ -41,6 +42,8 @@ class System:
     settings: Mapping[str, str] = field(default_factory=dict)
     control: Control | None = None
     webhook_port: int = 0
+    public_port: int = 0
+    _has_certificate: bool = field(default=False, init=False)
 
     @property
     def directory(self) -> Path:
@@ -59,28 +62,37 @@ class System:
         self.control = Control.of(state)
         return process
 
-    def start_webhook(self, name: str = "webhook") -> Process:
-        """Start the webhook with a certificate of the simulator's CA and wait until it is connected to the broker."""
+    def start_webhook(
+        self, name: str = "webhook", *, port: int | None = None, wait: bool = True, **settings: str
+    ) -> Process:
+        """Start a webhook with a certificate of the simulator's CA; unless told otherwise, wait for its connection.
+
+        One without a `port` takes `webhook_port`, a free one if that is not set yet.
+        """
         folder = self.directory / "simulator"
-        if not self.webhook_port:
+        if not self._has_certificate:
+            self._make_certificate(folder)
+            self._has_certificate = True
+        if port is None and not self.webhook_port:
             with Reservation(1) as reservation:
                 self.webhook_port = reservation.ports[0]
-            self._make_certificate(folder)
         environment = self.environment() | {
-            "ENTRA_SMS_WEBHOOK_BIND": f"127.0.0.1:{self.webhook_port}",
+            "ENTRA_SMS_WEBHOOK_BIND": f"127.0.0.1:{port or self.webhook_port}",
             "ENTRA_SMS_WEBHOOK_TLS_CERTIFICATE": str(folder / "webhook.pem"),
             "ENTRA_SMS_WEBHOOK_TLS_KEY": str(folder / "webhook.key"),
         }
         command = [str(_BIN / "gunicorn"), "-c", "deploy/gunicorn.conf.py", "webhook.wsgi:app"]
-        process = self.run.start(name, command, env=environment, ending=_PROCESS)
-        _wait_until(process, lambda: "broker_connected" in process.log.read_text(errors="replace"))
+        process = self.run.start(name, command, env=environment | settings, ending=_PROCESS)
+        if wait:
+            _wait_until(process, lambda: is_connected(process))
         return process
 
-    def start_worker(self, name: str = "worker", **settings: str) -> Process:
-        """Start a worker and wait until it consumes."""
+    def start_worker(self, name: str = "worker", *, wait: bool = True, **settings: str) -> Process:
+        """Start a worker; unless told otherwise, wait until it consumes."""
         command = [sys.executable, "-m", "worker"]
         process = self.run.start(name, command, env=self.environment() | settings, mark="-m worker", ending=_PROCESS)
-        _wait_until(process, lambda: "broker_connected" in process.log.read_text(errors="replace"))
+        if wait:
+            _wait_until(process, lambda: is_connected(process))
         return process
 
     def add_tenant(self, name: str = "Nordwind") -> None:
@@ -127,8 +139,8 @@ class System:
             "ENTRA_SMS_CA_BUNDLE": control.ca_file,
             "ENTRA_SMS_LOG_FORMAT": "text",
         }
-        if self.webhook_port:
-            settings["ENTRA_SMS_PUBLIC_URL"] = f"https://localhost:{self.webhook_port}"
+        if port := self.public_port or self.webhook_port:
+            settings["ENTRA_SMS_PUBLIC_URL"] = f"https://localhost:{port}"
         return _plain_environment() | settings | dict(self.settings)
 
     def simulated(self) -> Control:
@@ -147,6 +159,11 @@ class System:
         command = [sys.executable, "-m", "simulator", "certificate"]
         names = ["--name", "webhook", "--host", "localhost", "--state-directory", str(folder)]
         subprocess.run([*command, *names], env=_plain_environment(), cwd=ROOT, check=True, capture_output=True)
+
+
+def is_connected(process: Process) -> bool:
+    """Whether a webhook or worker has been connected to the broker since it started, by its own words."""
+    return "broker_connected" in process.log.read_text(errors="replace")
 
 
 def _plain_environment() -> dict[str, str]:
