@@ -19,6 +19,10 @@ from common.errors import AccessError, EntraSmsError, ResyncNeededError, RetryLa
 DEAD_TOKEN_CODES = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired", "request_unsupportedquery"})
 DEAD_PAGE_CODES = frozenset({"directory_expiredpagetoken"})
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
+LONGEST_CODE = 80
+"""Graph's own codes have up to about 50 characters."""
+
+_NO_WORD = re.compile(r"[^A-Za-z0-9_.:-]")
 _INNER_STATUS = re.compile(r"Status Code:\s*(\w+)")
 _TRANSIENT_INNER = frozenset({"ServiceUnavailable", "TooManyRequests", "GatewayTimeout", "BadGateway"})
 
@@ -94,7 +98,10 @@ def raise_for_answer(response: requests.Response, *, carries_token: bool) -> Non
 
 
 def error_of(response: requests.Response) -> tuple[list[str], str]:
-    """Return the codes of an error, the outer one first, and its message; empty when the body is not of that shape."""
+    """Return the codes of an error, the outer one first, and its message; empty when the body is not of that shape.
+
+    A code is repeated in sentences, rows and log lines: it is cut down to a word of bounded length.
+    """
     try:
         error = orjson.loads(response.content)["error"]
         message = str(error.get("message") or "")
@@ -102,7 +109,7 @@ def error_of(response: requests.Response) -> tuple[list[str], str]:
         return [], ""
     codes = []
     while isinstance(error, dict):
-        codes.append(str(error.get("code") or ""))
+        codes.append(_NO_WORD.sub("", str(error.get("code") or ""))[:LONGEST_CODE])
         error = error.get("innerError") or error.get("innererror")
     return codes, message
 

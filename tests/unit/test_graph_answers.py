@@ -13,6 +13,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from common.errors import AccessError, BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import (
+    LONGEST_CODE,
     LONGEST_RETRY_AFTER_SECONDS,
     DoubtfulTokenError,
     GraphConflictError,
@@ -267,3 +268,17 @@ def test_no_error_repeats_what_graph_said_of_people(mock: responses.RequestsMock
     with pytest.raises(RetryLaterError) as caught:
         get()
     assert str(caught.value) == "Graph answered 400 Request_BadRequest."
+
+
+@pytest.mark.parametrize(
+    ("code", "repeated"),
+    [("\x00", ""), ("Bad\x00Request\r\n", "BadRequest"), ("x" * 9_000, "x" * LONGEST_CODE), (["a", {"b": 1}], "ab:1")],
+)
+def test_the_code_of_an_error_is_repeated_as_a_word_that_every_database_keeps(
+    mock: responses.RequestsMock, get: Get, code: Any, repeated: str
+) -> None:
+    mock.get(PATH, status=400, json={"error": {"code": code}})
+    with pytest.raises(GraphRefusedError) as caught:
+        get(carries_token=True)
+    assert str(caught.value) == f"Graph answered 400 {repeated}".rstrip() + "."
+    assert caught.value.code == repeated
