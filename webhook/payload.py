@@ -16,6 +16,9 @@ import orjson
 
 from common.messages import LifecycleEvent, Stream
 
+ITEMS_LIMIT = 10_000
+"""More than a body of the allowed size holds of items that could be proven: what has more is not Graph's."""
+
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -64,7 +67,7 @@ def read_collection(body: bytes) -> list[Any]:
     """Return the items of the body, unread.
 
     Raises:
-        PayloadError: it is not JSON, not an object, or has no list `value`.
+        PayloadError: it is not JSON, not an object, has no list `value`, or more than `ITEMS_LIMIT` items.
     """
     try:
         collection = orjson.loads(body)
@@ -75,6 +78,8 @@ def read_collection(body: bytes) -> list[Any]:
     items = collection.get("value")
     if not isinstance(items, list):
         raise PayloadError("no list of items")
+    if len(items) > ITEMS_LIMIT:
+        raise PayloadError("too many items")
     return items
 
 

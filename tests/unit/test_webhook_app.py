@@ -15,6 +15,7 @@ from common.messages import OBJECT_IDS_LIMIT, LifecycleEvent, Reason, Stream, de
 from tests.support.notifications import OTHER_TENANT, SECRET_KEY, TENANT, change, guid, lifecycle
 from tests.support.recording_publisher import RecordingPublisher
 from webhook.app import BODY_LIMIT_BYTES, PATHS, create_app
+from webhook.payload import ITEMS_LIMIT
 
 NOW = datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
@@ -151,6 +152,17 @@ def test_a_request_names_no_more_objects_than_the_limit(
     assert post(client, *items).status_code == 202
     [request] = [decode_request(message.body) for message in publisher.sent]
     assert len(request.object_ids) == OBJECT_IDS_LIMIT
+
+
+def test_a_body_of_more_items_than_graph_could_send_is_refused_before_they_are_looked_at(
+    client: FlaskClient, publisher: RecordingPublisher, states: ClientStates
+) -> None:
+    shortest = {"tenantId": TENANT, "resource": f"Users/{guid()}", "clientState": states.make(TENANT, Stream.USERS)}
+    assert len(json.dumps(shortest, separators=(",", ":"))) * ITEMS_LIMIT > BODY_LIMIT_BYTES
+    good = change(states, Stream.USERS)
+    assert post(client, good, *[0] * (ITEMS_LIMIT - 1)).status_code == 202
+    assert post(client, good, *[0] * ITEMS_LIMIT).status_code == 400
+    assert len(publisher.sent) == 1
 
 
 @pytest.mark.parametrize("resource", ["Users/{}", "users/{}", "/USERS/{}", "Users/{}/manager"])
