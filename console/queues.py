@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker
 
 from common import topology
 from common.broker import connection as broker_connection
+from common.broker import trouble
 from common.config import Settings
 from common.errors import BrokerUnavailableError
 
@@ -64,15 +65,14 @@ def look(settings: Settings, names: Sequence[str]) -> list[Depth]:
         BrokerUnavailableError: RabbitMQ cannot be reached, or refuses.
     """
     parameters = broker_connection.parameters(settings, broker_connection.process_name("console"))
+    connection = broker_connection.connect(parameters)
     try:
-        connection = pika.BlockingConnection(parameters)
-        try:
-            return [_depth(connection, name) for name in names]
-        finally:
-            if connection.is_open:
-                connection.close()
-    except (AMQPError, OSError) as error:
-        raise BrokerUnavailableError(f"RabbitMQ cannot be reached: {type(error).__name__}.") from None
+        return [_depth(connection, name) for name in names]
+    except trouble.ERRORS as error:
+        raise BrokerUnavailableError(trouble.sentence(parameters, error)) from None
+    finally:
+        if connection.is_open:
+            connection.close()
 
 
 def workers(settings: Settings) -> int | None:

@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 import pika
 
+from common.broker import trouble
 from common.config import Settings
-from common.errors import SettingsError
+from common.errors import BrokerUnavailableError, SettingsError
 
 HEARTBEAT_SECONDS = 20
 CONNECT_SECONDS = 5
+UNMENDED_SECONDS = 15.0
+"""Between two tries while the broker has something that only a person can mend."""
 
 
 def process_name(process: str) -> str:
@@ -41,3 +44,15 @@ def parameters(settings: Settings, name: str) -> pika.URLParameters:
     result.blocked_connection_timeout = 2 * HEARTBEAT_SECONDS
     result.client_properties = {"connection_name": name, "product": "entra-sms-sync"}
     return result
+
+
+def connect(found: pika.URLParameters) -> pika.BlockingConnection:
+    """Return an open connection.
+
+    Raises:
+        BrokerUnavailableError: there is none to be had; with the address and the reason.
+    """
+    try:
+        return pika.BlockingConnection(found)
+    except trouble.ERRORS as error:
+        raise BrokerUnavailableError(trouble.sentence(found, error)) from None

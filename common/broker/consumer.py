@@ -16,7 +16,9 @@ from pika.exceptions import AMQPError
 from common import logging, topology
 from common.backoff import delay_seconds
 from common.broker import connection as broker_connection
+from common.broker import trouble
 from common.config import Settings
+from common.errors import BrokerUnavailableError
 
 EVENTS_SECONDS = 0.5
 FAREWELL_SECONDS = 0.1
@@ -67,20 +69,30 @@ class Consumer:
     def run(self, handle: Callable[[Delivery], None]) -> None:
         """Hand each delivery to `handle`, on this thread; `handle` must be quick and not raise."""
         attempt = 0
+        said_before = None
         while not self._stopping.is_set():
             try:
                 self._consume(handle)
-                attempt = 0
-            except (AMQPError, OSError) as error:
-                attempt = 0 if self._connected.is_set() else attempt + 1
-                pause = delay_seconds(attempt, longest_seconds=LONGEST_RECONNECT_SECONDS)
-                log.warning("broker_lost", error=type(error).__name__, retry_seconds=round(pause, 1))
+            except (BrokerUnavailableError, AMQPError, OSError) as error:
+                if self._connected.is_set():
+                    attempt, said_before = 0, None
+                said, pause = self._verdict_on(error, attempt)
+                if said != said_before:
+                    log.warning("broker_lost", error=said, retry_seconds=round(pause, 1))
+                attempt, said_before = attempt + 1, said
                 self._connected.clear()
                 self._stopping.wait(pause)
         self._connected.clear()
 
+    def _verdict_on(self, error: Exception, attempt: int) -> tuple[str, float]:
+        """Return what is wrong in a sentence, and the seconds until the next try."""
+        said = str(error) if isinstance(error, BrokerUnavailableError) else trouble.sentence(self._parameters, error)
+        if trouble.is_declared_otherwise(error):
+            return said, broker_connection.UNMENDED_SECONDS
+        return said, delay_seconds(attempt, longest_seconds=LONGEST_RECONNECT_SECONDS)
+
     def _consume(self, handle: Callable[[Delivery], None]) -> None:
-        connection = pika.BlockingConnection(self._parameters)
+        connection = broker_connection.connect(self._parameters)
         try:
             channel = connection.channel()
             topology.declare(channel)

@@ -16,10 +16,11 @@ from typing import Any
 
 import pika
 from pika.adapters.select_connection import SelectConnection
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ConnectionClosedByClient
 
 from common import logging, topology
 from common.broker import connection as broker_connection
+from common.broker import trouble
 from common.broker.outgoing import Outgoing
 from common.config import Settings
 from common.errors import BrokerUnavailableError
@@ -45,6 +46,8 @@ class Publisher:
         self._connected = threading.Event()
         self._stopping = threading.Event()
         self._down_since: float | None = None
+        self._why_down = ""
+        self._retry_seconds = RECONNECT_SECONDS
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -66,7 +69,7 @@ class Publisher:
         self._ensure_started()
         deadline = time.monotonic() + timeout_seconds
         if self._given_up() or not self._connected.wait(timeout_seconds):
-            raise BrokerUnavailableError("RabbitMQ cannot be reached.")
+            raise BrokerUnavailableError(self._why_down or trouble.sentence(self._parameters, trouble.SILENCE))
         confirms: list[Future[None]] = [Future() for _ in messages]
         self._waiting.extend(zip(messages, confirms, strict=True))
         self._wake()
@@ -114,13 +117,13 @@ class Publisher:
         while not self._stopping.is_set():
             try:
                 self._connect_and_serve()
-            except (AMQPError, OSError) as error:
+            except trouble.ERRORS as error:
                 self._on_lost(None, error)
             except Exception as error:
                 # The one thread that publishes must outlive a defect, ours or pika's: it begins with a new connection.
                 log.exception("publisher_failed")
                 self._on_lost(None, error)
-            self._stopping.wait(RECONNECT_SECONDS)
+            self._stopping.wait(self._retry_seconds)
 
     def _connect_and_serve(self) -> None:
         """Run one connection from its beginning to its end."""
@@ -151,22 +154,33 @@ class Publisher:
         channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._on_ready(channel))
 
     def _on_ready(self, channel: Any) -> None:
-        self._channel, self._next_tag, self._down_since = channel, 1, None
-        self._connected.set()
+        self._channel, self._next_tag = channel, 1
+        self._is_up()
         log.info("broker_connected")
         self._send_waiting()
 
     def _on_blocked(self, _connection: SelectConnection, _frame: Any) -> None:
         """Treat a broker that is short of memory or disk like one that is away: it reads nothing until it has room."""
         log.warning("broker_blocked")
-        self._down_since = time.monotonic()
-        self._connected.clear()
+        self._is_down("it takes no messages until it has memory or disk space again")
 
     def _on_unblocked(self, _connection: SelectConnection, _frame: Any) -> None:
         log.info("broker_unblocked")
-        self._down_since = None
+        if self._channel is not None:
+            self._is_up()
+            self._send_waiting()
+
+    def _is_up(self) -> None:
+        self._down_since, self._why_down, self._retry_seconds = None, "", RECONNECT_SECONDS
         self._connected.set()
-        self._send_waiting()
+
+    def _is_down(self, error: Exception | str) -> bool:
+        """Note that nothing can be sent, and why; tell whether that is news."""
+        self._connected.clear()
+        self._down_since = self._down_since or time.monotonic()
+        why, before = trouble.sentence(self._parameters, error), self._why_down
+        self._why_down = why
+        return why != before
 
     def _send_waiting(self) -> None:
         while self._waiting and self._connected.is_set():
@@ -216,15 +230,19 @@ class Publisher:
             _fail(confirmed, f"No queue takes messages for {method.routing_key!r}.")
 
     def _on_channel_closed(self, channel: Any, reason: Exception) -> None:
-        if not self._stopping.is_set() and channel.connection.is_open:
-            log.error("broker_channel_closed", error=str(reason))
-            channel.connection.close()
+        if self._stopping.is_set() or not channel.connection.is_open:
+            return
+        self._channel = None
+        if trouble.is_declared_otherwise(reason):
+            self._retry_seconds = broker_connection.UNMENDED_SECONDS
+        if self._is_down(reason):
+            log.error("broker_channel_closed", error=self._why_down, retry_seconds=self._retry_seconds)
+        channel.connection.close()
 
     def _on_lost(self, connection: SelectConnection | None, error: Exception | str) -> None:
-        if self._down_since is None:
-            self._down_since = time.monotonic()
-            if not self._stopping.is_set():
-                log.warning("broker_lost", error=type(error).__name__, retry_seconds=RECONNECT_SECONDS)
+        said_goodbye = isinstance(error, ConnectionClosedByClient)  # who closed it has told why
+        if not said_goodbye and self._is_down(error) and not self._stopping.is_set():
+            log.warning("broker_lost", error=self._why_down, retry_seconds=self._retry_seconds)
         self._connected.clear()
         self._channel = None
         lost = list(self._unconfirmed.values()) + [confirmed for _, confirmed in self._waiting]

@@ -217,7 +217,10 @@ def test_a_broker_out_of_reach_is_told_without_its_password(contoso: Book, sqlit
     ended = EntraSms({"database_url": sqlite_url, "amqp_url": NOBODY})("sync", "--full")
 
     assert ended.code == 4
-    assert "RabbitMQ cannot be reached. It was looked for at amqp://127.0.0.1:1/%2F" in ended.words
+    assert (
+        "RabbitMQ cannot be reached at 127.0.0.1:1: Connection refused. It was looked for at amqp://127.0.0.1:1/%2F"
+        in ended.words
+    )
     assert "password-of-the-broker" not in ended.err
 
 
