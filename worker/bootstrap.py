@@ -13,7 +13,7 @@ from common.broker.consumer import Consumer
 from common.broker.publisher import Publisher
 from common.config import Settings
 from common.db.engine import Database
-from common.db.migrations import upgrade
+from common.db.migrations import is_up_to_date, upgrade
 from worker.advance import Advancer
 from worker.clients import Clients
 from worker.commands import Commands
@@ -67,7 +67,8 @@ class Worker:
         Raises:
             DatabaseUnavailableError: the database cannot be brought up to date at the start.
         """
-        upgrade(self._settings.database_url.get_secret_value())  # a migration may take as long as it needs
+        if not is_up_to_date(self._database):
+            upgrade(self._settings.database_url.get_secret_value())  # a migration may take as long as it needs
         if self._settings.metrics_port:
             start_http_server(self._settings.metrics_port, addr="127.0.0.1")
         pool = [

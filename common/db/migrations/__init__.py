@@ -34,15 +34,8 @@ def upgrade_database(database: Database) -> None:
         SettingsError: it was made by a newer version of this program.
         DatabaseUnavailableError: it cannot be reached.
     """
-    with database.read() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision == head():
+    if is_up_to_date(database):
         return
-    if revision is not None and revision not in _known():
-        raise SettingsError(
-            f"The database has revision {revision}, which this version does not know: it was made by a newer one. "
-            "Run that version, or give ENTRA_SMS_DATABASE_URL another database."
-        )
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
@@ -51,6 +44,23 @@ def upgrade_database(database: Database) -> None:
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def is_up_to_date(database: Database) -> bool:
+    """Whether the database is at the newest revision; takes no lock.
+
+    Raises:
+        SettingsError: it was made by a newer version of this program.
+        DatabaseUnavailableError: it cannot be reached.
+    """
+    with database.read() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is not None and revision not in _known():
+        raise SettingsError(
+            f"The database has revision {revision}, which this version does not know: it was made by a newer one. "
+            "Run that version, or give ENTRA_SMS_DATABASE_URL another database."
+        )
+    return revision == head()
 
 
 def _known() -> set[str]:
