@@ -36,8 +36,9 @@ class Vault:
     """Encrypts and decrypts credentials for the database (Fernet: AES-128-CBC with HMAC-SHA256)."""
 
     def __init__(self, settings: Settings) -> None:
-        keys = derived_keys(settings, "credentials-at-rest")
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+        fernets = [Fernet(base64.urlsafe_b64encode(key)) for key in derived_keys(settings, "credentials-at-rest")]
+        self._current = fernets[0]
+        self._fernet = MultiFernet(fernets)
 
     def seal(self, plain: str) -> str:
         return self._fernet.encrypt(plain.encode()).decode()
@@ -55,6 +56,18 @@ class Vault:
                 "A stored credential cannot be decrypted: ENTRA_SMS_SECRET_KEY is not the key it was saved with. "
                 "Put the old key into ENTRA_SMS_SECRET_KEY_PREVIOUS, or give the credential again."
             ) from None
+
+    def sealed_anew(self, sealed: str) -> str:
+        """Return `sealed`, or when the previous key sealed it, its content sealed with the current one.
+
+        Raises:
+            SettingsError: as for `open`.
+        """
+        try:
+            self._current.decrypt(sealed.encode())
+        except InvalidToken:
+            return self.seal(self.open(sealed))
+        return sealed
 
 
 def _derive(key: str, purpose: str) -> bytes:

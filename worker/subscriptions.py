@@ -2,6 +2,8 @@
 
 Two a tenant (users, groups), renewed long before half of their life is over, made anew when they are gone or were made
 with another address or key. Without a public address there are none, and the system runs by polling alone.
+
+Whatever is made with the server key is renewed here: the stored credential too is sealed anew when the key changes.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from common.errors import AccessError, EntraSmsError, RetryLaterError, SettingsE
 from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError, PermissionMissingError
 from common.graph.client import GraphClient, Subscription
 from common.messages import Reason, Stream, SyncRequest
+from common.secrets import Vault
 from worker import access
 from worker.clients import Clients
 
@@ -44,6 +47,7 @@ class Reconciler:
         self._publisher = publisher
         self._clients = clients
         self._client_states = ClientStates.from_settings(settings)
+        self._vault = Vault(settings)
 
     def reconcile(self, tenant_id: str) -> None:
         """Look at the subscriptions once, and note when to look again. Never raises one of `common.errors`."""
@@ -52,6 +56,7 @@ class Reconciler:
         if tenant is None:
             return
         try:
+            self._seal_anew(tenant)
             again_in, trouble = self._again_in(tenant), None
         except PermissionMissingError as error:
             # To subscribe takes more than to read, and has a quota: the reading goes on, by polling.
@@ -79,6 +84,16 @@ class Reconciler:
             self._make_right(tenant, client, stream, actual)
         self._delete_strays(tenant, client, actual)
         return self._until_renewal(tenant)
+
+    def _seal_anew(self, tenant: Tenant) -> None:
+        """Seal the credential with the current server key, so that the previous one can go."""
+        sealed = self._vault.sealed_anew(tenant.sealed_credential)
+        if sealed == tenant.sealed_credential:
+            return
+        with self._database.write() as connection:
+            mine = (tenants.c.tenant_id == tenant.tenant_id, tenants.c.credential == tenant.sealed_credential)
+            connection.execute(update(tenants).where(*mine).values(credential=sealed))
+        log.info("credential_sealed_anew", tenant=tenant.tenant_id)
 
     def _until_renewal(self, tenant: Tenant) -> timedelta:
         """Return when to look again: in any case when the next renewal is due, and to see whether Graph has them."""

@@ -218,6 +218,19 @@ def test_a_new_server_key_makes_new_subscriptions(subscribed: Caretaker) -> None
         assert states.proven_stream(one.client_state, subscribed.book.tenant_id) == Stream(one.resource)
 
 
+@pytest.mark.parametrize("public_url", [None, ""])
+def test_a_new_server_key_seals_the_credential_anew_so_that_the_old_one_can_go(
+    subscribed: Caretaker, public_url: str | None
+) -> None:
+    address = {} if public_url is None else {"public_url": public_url}
+    subscribed.look(secret_key=OTHER_KEY, secret_key_previous=SECRET_KEY, **address)
+    sealed = subscribed.tenant()["credential"]
+    subscribed.look(secret_key=OTHER_KEY)
+    assert subscribed.tenant()["state"] == "active"
+    assert subscribed.tenant()["credential"] == sealed
+    assert len(subscribed.actual()) == 2
+
+
 def test_a_new_public_address_makes_new_subscriptions(subscribed: Caretaker) -> None:
     left = set(subscribed.actual())
     moved = subscribed.endpoint.url.replace("localhost", "127.0.0.1")

@@ -41,6 +41,15 @@ def test_the_previous_key_opens_and_the_current_one_seals() -> None:
     assert Vault(settings(NEW)).open(rotating.seal("secret")) == "secret"
 
 
+def test_what_the_previous_key_sealed_is_sealed_anew_and_nothing_else() -> None:
+    sealed = Vault(settings(OLD)).seal("secret")
+    anew = Vault(settings(NEW, OLD)).sealed_anew(sealed)
+    assert Vault(settings(NEW)).open(anew) == "secret"
+    assert Vault(settings(NEW, OLD)).sealed_anew(anew) == anew
+    with pytest.raises(SettingsError):
+        Vault(settings(NEW)).sealed_anew(sealed)
+
+
 @pytest.mark.parametrize("sealed", ["", "no token", "gAAAA", "ä"])
 def test_what_cannot_be_opened_is_explained(sealed: str) -> None:
     with pytest.raises(SettingsError, match="ENTRA_SMS_SECRET_KEY_PREVIOUS"):
