@@ -122,6 +122,8 @@ class System:
         done = subprocess.run(
             command, env=self.environment(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
         )
+        with (self.directory / "logs" / "console.log").open("a") as log:
+            log.write(f"$ entra-sms {' '.join(arguments)}\n{done.stdout}{done.stderr}")
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
             raise LocalServiceError(f"entra-sms {' '.join(arguments[:2])} ended with status {done.returncode}: {said}")
