@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "tenants": "Add, check, list, show and remove the directories to be synced.",
     "sync": "Bring the address book up to date now.",
     "status": "Show whether everything works, on one screen.",
+    "holds": "Look at removals that were too many, and approve or reject them.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from common.config import Settings
 from common.db.tenants import Tenant, TenantState
 from common.messages import Stream
-from console import times
+from console import hold_words, times
 from console.output import plural, shown
-from console.reads import advance, overview
+from console.reads import advance, holds, overview
 from console.reads.advance import Advance
+from console.reads.holds import Hold
 from console.reads.overview import Size, SubscriptionRow
 
 STALE_POLLS = 3
@@ -30,6 +31,7 @@ class Condition:
     now: datetime
     size: Size
     advances: Sequence[Advance]
+    holds: Sequence[Hold]
     subscriptions: Sequence[SubscriptionRow]
     poll_seconds: float
     wants_subscriptions: bool
@@ -39,11 +41,24 @@ class Condition:
         """What is wrong, a sentence each; nothing when the tenant is healthy."""
         if self.tenant.state is TenantState.ACCESS_FAILED:
             reason = shown(self.tenant.state_reason or "Its access failed.")
-            return [f"{reason} (since {times.moment(self.tenant.state_since)})"]
+            return [f"{reason} (since {times.moment(self.tenant.state_since)})", *self.held]
         return [
             *(trouble for one in self.advances if (trouble := self._trouble_of(one))),
+            *self.held,
             *self._subscription_troubles(),
         ]
+
+    @property
+    def held(self) -> list[str]:
+        """Those of the troubles that are removals waiting for a decision."""
+        return [hold_words.trouble(one) for one in self.holds]
+
+    @property
+    def is_only_held(self) -> bool:
+        return bool(self.holds) and self.troubles == self.held
+
+    def hold_of(self, stream: Stream) -> Hold | None:
+        return next((one for one in self.holds if one.stream is stream), None)
 
     @property
     def is_throttled(self) -> bool:
@@ -75,13 +90,15 @@ class Condition:
 
 def of(connection: Connection, tenants: Sequence[Tenant], now: datetime, settings: Settings) -> list[Condition]:
     """Return the condition of each of `tenants`."""
-    advances = advance.of_tenants(connection, [tenant.tenant_id for tenant in tenants])
+    tenant_ids = [tenant.tenant_id for tenant in tenants]
+    advances, held = advance.of_tenants(connection, tenant_ids), holds.open_holds(connection, tenant_ids)
     return [
         Condition(
             tenant=tenant,
             now=now,
             size=overview.size_of(connection, tenant.tenant_id),
             advances=[one for one in advances if one.tenant_id == tenant.tenant_id],
+            holds=[one for one in held if one.tenant_id == tenant.tenant_id],
             subscriptions=overview.subscriptions_of(connection, tenant.tenant_id),
             poll_seconds=settings.poll_seconds,
             wants_subscriptions=bool(settings.public_url),

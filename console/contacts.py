@@ -135,7 +135,8 @@ def _one_person(connection: Connection, tenant: Tenant, wanted: str) -> Person:
 def _print(shown: Sequence[Person], *, with_ids: bool = False, console: Console | None = None) -> None:
     rows: list[list[str | Text | None]] = []
     for person in shown:
-        row = [person.display_name, phone_cell(person), person.mail or person.user_principal_name, _note(person)]
+        number = phone_cell(person.phone, person.phone_state)
+        row = [person.display_name, number, person.mail or person.user_principal_name, _note(person)]
         rows.append([person.object_id, *row] if with_ids else row)
     headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
     output.table(["OBJECT ID", *headings] if with_ids else headings, rows, console=console)

@@ -18,7 +18,7 @@ from console import output
 from console.access import require_access
 from console.connection import Installation
 from console.exits import ConsoleError, Exit
-from console.tenant_form import stored_values
+from console.tenant_form import given_removal_limit, stored_values
 
 
 def enrol(installation: Installation, given: dict[str, str], stored: Tenant | None) -> None:
@@ -49,6 +49,7 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
             sealed_credential=credential,
             default_region=values.get("default_region"),
             agreement=Agreement(values["agreement_reference"], date.fromisoformat(values["agreement_date"])),
+            removal_limit=given_removal_limit(given, stored),
             now=installation.database.now(connection),
         )
     output.say(f"{'Added' if is_new else 'Updated'} {values['name']}.")

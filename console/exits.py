@@ -16,6 +16,7 @@ class Exit(IntEnum):
     ACCESS_REFUSED = 3
     UNREACHABLE = 4
     TIMED_OUT = 5
+    HELD = 6
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 

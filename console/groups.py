@@ -59,7 +59,7 @@ def list_(installation: Installation, /, *, tenant: str | None, search: str | No
     rows = [
         (
             one.team.display_name,
-            kind_word(one.team),
+            kind_word(one.team.kind),
             output.number(one.people),
             output.number(one.groups),
             output.number(one.others),
@@ -108,8 +108,8 @@ def export(installation: Installation, /, *, tenant: str | None, form: Format) -
         exporting.write(every_group(connection, found.tenant_id), ExportedGroup, form)
 
 
-def kind_word(team: Team) -> str:
-    return KINDS.get(team.kind or "", output.shown(team.kind))
+def kind_word(kind: str | None) -> str:
+    return KINDS.get(kind or "", output.shown(kind))
 
 
 def _facts_of(connection: Connection, tenant: Tenant, team: Team) -> list[tuple[str, str | Text]]:
@@ -125,7 +125,7 @@ def _facts_of(connection: Connection, tenant: Tenant, team: Team) -> list[tuple[
     ]
     return [
         ("Name", output.shown(team.display_name)),
-        ("Kind", kind_word(team)),
+        ("Kind", kind_word(team.kind)),
         ("Mail", output.shown(team.mail)),
         ("Object id", team.object_id),
         (

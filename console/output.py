@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-LENGTH_OF_AN_ID = 36
+GAP = 2
+"""Spaces between the columns of a table."""
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 WIDTH_OF_A_PIPE = 4_000
 """Nothing is wrapped or cut for a program that reads along."""
@@ -77,21 +78,33 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     right: Sequence[str] = (),
+    whole: Sequence[str] = (),
     console: Console | None = None,
 ) -> None:
-    """Print an aligned table, on stdout unless told otherwise; what a terminal has no room for is cut."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
+    """Print an aligned table, on stdout unless told otherwise.
+
+    What a terminal has no room for is cut, except for ids and the columns `right` (of numbers) and `whole`.
+    """
+    console = console or stdout()
+    cells = [[cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row] for row in rows]
+    longest = [max([len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(headings)]
+    shortest = [
+        longest[at] if heading in (*right, *whole) or heading.endswith(" ID") else len(heading)
+        for at, heading in enumerate(headings)
+    ]
+    widths = _fitting(longest, shortest, console.width - GAP * (len(headings) - 1))
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for heading, width in zip(headings, widths, strict=True):
         grid.add_column(
             heading,
             justify="right" if heading in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=LENGTH_OF_AN_ID if heading.endswith(" ID") else len(heading),
+            width=width,
         )
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
-    _print_without_trailing_spaces(grid, console or stdout())
+    for row in cells:
+        grid.add_row(*row)
+    _print_without_trailing_spaces(grid, console)
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
@@ -131,6 +144,17 @@ def _print_without_trailing_spaces(grid: Table, console: Console) -> None:
     with console.capture() as captured:
         console.print(grid)
     console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def _fitting(longest: Sequence[int], shortest: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns that share `room`: the widest is cut first, none below its `shortest`."""
+    widths = list(longest)
+    while sum(widths) > room:
+        spare = [(width, at) for at, width in enumerate(widths) if width > shortest[at]]
+        if not spare:
+            break
+        widths[max(spare)[1]] -= 1
+    return widths
 
 
 def _can_show(letter: str) -> bool:

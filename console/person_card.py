@@ -21,11 +21,11 @@ WHY_NOT = {
 }
 
 
-def phone_cell(person: Person) -> Text:
+def phone_cell(phone: str | None, state: PhoneState | None) -> Text:
     """Return the number, or in one word why there is none."""
-    if person.phone_state is PhoneState.OK:
-        return Text(shown(person.phone))
-    return Text(person.phone_state, "yellow" if person.phone_state is PhoneState.MISSING else "red")
+    if state is None or state is PhoneState.OK:
+        return Text(shown(phone))
+    return Text(state, "yellow" if state is PhoneState.MISSING else "red")
 
 
 def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tuple[str, str | Text]]:

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from common.messages import Stream
 from console import times
+from console.asked import Asked
 from console.exits import ConsoleError, Exit
 from console.output import number, plural
 from console.progress import Meter
 from console.reads.advance import Advance, Answer, Look
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A stream that was asked to be advanced by the command `request_id`."""
-
-    tenant_id: str
-    tenant_name: str
-    stream: Stream
-    request_id: str
-    title: str
-
-    def answer(self, look: Look) -> Answer | None:
-        for answer in look.answers:
-            if (
-                answer.tenant_id == self.tenant_id
-                and answer.stream is self.stream
-                and self.request_id in answer.request_ids
-            ):
-                return answer
-        return None
-
-    def advance(self, look: Look) -> Advance | None:
-        return look.advances.get((self.tenant_id, self.stream))
-
-    @property
-    def things(self) -> str:
-        return "people" if self.stream is Stream.USERS else "groups"
 
 
 def meter(asked: Asked, look: Look, total: int | None) -> Meter:
@@ -62,8 +33,9 @@ def _result(answer: Answer) -> str:
     took = times.span((answer.ended_at - answer.began_at).total_seconds())
     parts = ((answer.added, "added"), (answer.changed, "changed"), (answer.removed, "removed"))
     done = ", ".join(f"{number(count)} {what}" for count, what in parts if count) or "nothing had changed"
-    # Not "people": Graph also lists those who left, and an object more than once.
-    return f"complete in {took}: {done} ({plural(answer.objects, 'entry', 'entries')} read)"
+    # Not "people": Graph also lists those who left, and an object more than once. An approval reads nothing.
+    read = f" ({plural(answer.objects, 'entry', 'entries')} read)" if answer.objects else ""
+    return f"complete in {took}: {done}{read}"
 
 
 def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> ConsoleError | None:
@@ -102,7 +74,7 @@ def stillness(seconds: float, workers: int | None) -> str:
     said = f"Nothing has moved for {seconds:.0f} s"
     start = "Start one with: python -m worker"
     if workers is None:
-        return f"{said}, and RabbitMQ cannot be reached any more. The sync goes on when it is back and a worker runs."
+        return f"{said}, and RabbitMQ cannot be reached any more. It goes on when that is back and a worker runs."
     if workers == 0:
         return f"{said}: no worker seems to run, since nobody listens on the queue. {start}"
     listening = "1 worker listens" if workers == 1 else f"{number(workers)} workers listen"

@@ -113,6 +113,8 @@ def state_word(one: Condition) -> Text:
     """Return the state of a tenant in one or two words."""
     if one.tenant.state is not tenants.TenantState.ACTIVE:
         return Text("access failed", "bold red")
+    if one.is_only_held:
+        return Text("held", "bold red")
     if one.troubles:
         return Text("in trouble", "bold red")
     return Text("throttled by Graph", "yellow") if one.is_throttled else Text("active", "green")

@@ -10,6 +10,7 @@ from common.clock import to_text
 from console.condition import Condition
 from console.queues import Broker
 from console.reads.advance import Advance
+from console.reads.holds import Hold
 
 
 def as_json(conditions: Sequence[Condition], broker: Broker, troubles: Sequence[str]) -> dict[str, Any]:
@@ -44,12 +45,12 @@ def _tenant(one: Condition) -> dict[str, Any]:
         "invalid_number": size.invalid_number,
         "groups": size.groups,
         "memberships": size.memberships,
-        "streams": {str(part.stream): _stream(part) for part in one.advances},
+        "streams": {str(part.stream): _stream(part, one.hold_of(part.stream)) for part in one.advances},
         "subscriptions": {row.stream: _time(row.expires_at) for row in one.subscriptions},
     }
 
 
-def _stream(one: Advance) -> dict[str, Any]:
+def _stream(one: Advance, hold: Hold | None) -> dict[str, Any]:
     return {
         "last_good_at": _time(one.last_good_at),
         "last_full_at": _time(one.last_full_at),
@@ -59,6 +60,8 @@ def _stream(one: Advance) -> dict[str, Any]:
         "full_began_at": _time(one.full_began_at),
         "full_pages": one.full_pages,
         "full_objects": one.full_objects,
+        "held": hold.held if hold is not None else 0,
+        "hold": hold.hold_id if hold is not None else None,
     }
 
 

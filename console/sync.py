@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import uuid4
 
 import click
 
-from common.broker import outgoing
 from common.db.tenants import Tenant
 from common.messages import Stream, Verb
-from console import output, queues
+from console import output
+from console.asked import Asked, ask
 from console.choice import some_tenants, tenant_option
 from console.connection import Installation
 from console.exits import Exit
-from console.phases import Asked
 from console.reads import advance
-from console.waiting import Waiting
+from console.waiting import Waiting, wait_options
 
 
 @click.command("sync")
@@ -30,14 +28,7 @@ from console.waiting import Waiting
     show_default=True,
     help="Which half of the directory.",
 )
-@click.option("--wait", is_flag=True, help="Show the progress, and end when the address book is complete.")
-@click.option(
-    "--timeout",
-    "timeout_seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
-    help="With --wait: give up waiting after so long; the sync goes on.",
-)
+@wait_options
 @click.pass_obj
 def command(
     installation: Installation,
@@ -55,44 +46,35 @@ def command(
     directory is read again and whoever is not in it any more is removed; changes go on arriving meanwhile. Use '*' as
     TENANT for all tenants.
 
-    With --wait the exit code is 0 when the address book is complete, and the reason is printed when it is not.
+    With --wait the exit code is 0 when the address book is complete, 6 when too many would be removed and that waits
+    for a decision (see entra-sms holds), and the reason is printed when it is not.
 
     Example: entra-sms sync --tenant Contoso --full --wait
     """
-    if timeout_seconds is not None and not wait:
-        raise click.UsageError("--timeout says how long to wait, so it needs --wait.")
     with installation.database.read() as connection:
         tenants = some_tenants(connection, tenant)
-        since, asked_at = advance.latest_round(connection), installation.database.now(connection)
+        mark = advance.mark(connection, installation.database.now(connection))
     chosen = list(Stream) if stream_name == "both" else [Stream(stream_name)]
     with_name = len(tenants) > 1
     asked = [part for one in tenants for part in _ask(installation, one, chosen, full=full, with_name=with_name)]
     if not wait:
         _say_what_was_queued(tenants, full=full)
         return Exit.OK
-    waiting = Waiting(
-        installation.database,
-        asked,
-        since=since,
-        asked_at=asked_at,
-        timeout_seconds=timeout_seconds,
-        workers=lambda: queues.workers(installation.settings),
-    )
-    return waiting.see_through()
+    return Waiting(installation, asked, mark, timeout_seconds).see_through()
 
 
 def _ask(
     installation: Installation, tenant: Tenant, chosen: Sequence[Stream], *, full: bool, with_name: bool
 ) -> list[Asked]:
-    """Publish the command, the same as typed into RabbitMQ's management UI."""
-    request_id = str(uuid4())
-    verb = Verb.FULL_RESYNC if full else Verb.SYNC_NOW
-    stream = chosen[0] if len(chosen) == 1 else "*"
-    fields = {"tenant": tenant.tenant_id, "stream": str(stream)}
-    installation.publish(outgoing.command(verb, fields, message_id=request_id))
-    name = output.shown(tenant.name)
-    prefix = f"{name} " if with_name else ""
-    return [Asked(tenant.tenant_id, name, one, request_id, title=f"{prefix}{one}") for one in chosen]
+    return ask(
+        installation,
+        Verb.FULL_RESYNC if full else Verb.SYNC_NOW,
+        {"stream": str(chosen[0]) if len(chosen) == 1 else "*"},
+        tenant_id=tenant.tenant_id,
+        tenant_name=tenant.name,
+        answered_by=chosen,
+        with_name=with_name,
+    )
 
 
 def _say_what_was_queued(tenants: Sequence[Tenant], *, full: bool) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from common.db.tenants import Tenant
+from common.db.tenants import USUAL_REMOVAL_LIMIT, RemovalLimit, Tenant
 from common.phones import is_region
 from console import output
 
@@ -23,12 +23,16 @@ _DOMAIN = re.compile(r"[^\s@/:]+\.[^\s@/:.]+")
 
 @dataclass(frozen=True)
 class Field:
-    """One thing to know: its option, what it is called, how it is checked, and why it is needed."""
+    """One thing to know: its option, what it is called, how it is checked, and why it is needed.
+
+    What is not `asked` for in the dialogue is taken from its option alone.
+    """
 
     name: str
     label: str
     check: Callable[[str], str]
     required: bool = True
+    asked: bool = True
     hidden: bool = False
     purpose: str = ""
 
@@ -98,6 +102,14 @@ def agreement_date(text: str) -> str:
     return day.isoformat()
 
 
+def removal_limit(text: str) -> str:
+    return _whole_number(text, highest=1_000_000, such_as="50: so many may leave within a day unasked")
+
+
+def removal_limit_percent(text: str) -> str:
+    return _whole_number(text, highest=100, such_as="10, up to 100: so much of the book may leave within a day unasked")
+
+
 AGREEMENT = "nothing is read before a data processing agreement is on record"
 
 FIELDS = (
@@ -115,6 +127,8 @@ FIELDS = (
     Field("default_region", "Country of numbers without a prefix, e.g. PL", region, required=False),
     Field("agreement_reference", "Data processing agreement, reference", agreement_reference, purpose=AGREEMENT),
     Field("agreement_date", "Data processing agreement, date (YYYY-MM-DD)", agreement_date, purpose=AGREEMENT),
+    Field("removal_limit", "Removal limit, a number", removal_limit, required=False, asked=False),
+    Field("removal_limit_percent", "Removal limit, percent", removal_limit_percent, required=False, asked=False),
 )
 
 
@@ -130,6 +144,18 @@ def stored_values(tenant: Tenant) -> dict[str, str]:
         "agreement_date": tenant.agreement.signed_on.isoformat(),
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def given_removal_limit(given: Mapping[str, str], stored: Tenant | None) -> RemovalLimit | None:
+    """Return the removal limit with what was given of it; None: nothing was, and it stays as it is."""
+    count, percent = given.get("removal_limit"), given.get("removal_limit_percent")
+    if count is None and percent is None:
+        return None
+    known = USUAL_REMOVAL_LIMIT if stored is None else stored.removal_limit
+    return RemovalLimit(
+        count=known.count if count is None else int(count),
+        percent=known.percent if percent is None else int(percent),
+    )
 
 
 def checked(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -170,11 +196,11 @@ def refuse_missing(fields: list[Field]) -> None:
 
 
 def ask(values: dict[str, str], stored: Tenant | None) -> dict[str, str]:
-    """Ask for every field that was not given; Enter keeps what is stored, or skips what is not needed."""
+    """Ask for the fields that were not given; Enter keeps what is stored, or skips what is not needed."""
     known = stored_values(stored) if stored is not None else {}
     answers = dict(values)
     for field in FIELDS:
-        if field.name not in answers:
+        if field.asked and field.name not in answers:
             answer = _ask_for(field, known.get(field.name), may_skip=stored is not None or not field.required)
             if answer:
                 answers[field.name] = answer
@@ -217,6 +243,13 @@ def _ask_for(field: Field, stored: str | None, *, may_skip: bool) -> str:
             return field.check(text)
         except ValueError as trouble:
             output.note(f"  That {trouble}.")
+
+
+def _whole_number(text: str, *, highest: int, such_as: str) -> str:
+    digits = text.strip()
+    if not digits.isascii() or not digits.isdecimal() or int(digits) > highest:
+        raise ValueError(f"must be a whole number such as {such_as}")
+    return digits
 
 
 def _is_guid(text: str) -> bool:

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from common.db import tenants
-from common.db.tenants import Tenant, TenantState
+from common.db.tenants import RemovalLimit, Tenant, TenantState
 from console import enrolment, output, removal, tenant_form, times
 from console.choice import NO_TENANT_YET, one_tenant
 from console.connection import Installation
@@ -51,6 +51,17 @@ def _refuse_secret_argument(_ctx: click.Context, _option: click.Parameter, value
 )
 @click.option("--agreement-reference", metavar="TEXT", help="Data processing agreement: under which it is filed.")
 @click.option("--agreement-date", metavar="YYYY-MM-DD", help="Data processing agreement: when it was signed.")
+@click.option(
+    "--removal-limit",
+    metavar="COUNT",
+    help="So many people (or groups) may leave the address book within a day unasked; beyond that, and beyond the "
+    "percentage, nobody is removed until you decide (entra-sms holds). 20 unless given.",
+)
+@click.option(
+    "--removal-limit-percent",
+    metavar="PERCENT",
+    help="Or so much of the address book, whichever is more. 10 unless given; 100 switches the limit off.",
+)
 @click.pass_obj
 def add(installation: Installation, /, client_secret_file: str | None, **given: str | None) -> None:
     """Connect a directory, or change the settings of one that is connected.
@@ -145,6 +156,7 @@ def show(installation: Installation, tenant: str | None) -> None:
         ("Client secret", "stored, encrypted; it is never shown"),
         ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
         ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
+        ("Removal limit", removal_limit_in_words(found.removal_limit)),
         ("State", state_word(found)),
         ("Since", times.moment(found.state_since)),
     ]
@@ -168,6 +180,21 @@ def remove(installation: Installation, tenant: str, yes: bool) -> None:
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
     removal.remove(installation, found, may_ask=not yes)
+
+
+def removal_limit_in_words(limit: RemovalLimit) -> str:
+    """Return how many may leave unasked."""
+    if limit.percent == 100:
+        return "off: any number of removals is made unasked"
+    if limit.count == 0 and limit.percent == 0:
+        return "none: every removal waits for a decision"
+    percent = f"{limit.percent} % of the book"
+    unasked = f"{output.number(limit.count)} within a day, or {percent} if that is more"
+    if limit.percent == 0:
+        unasked = f"{output.number(limit.count)} within a day"
+    elif limit.count == 0:
+        unasked = f"{percent} within a day"
+    return f"{unasked}; more than that waits for a decision"
 
 
 def state_word(tenant: Tenant) -> Text:

@@ -42,7 +42,7 @@ def lifecycle(notice: LifecycleNotice) -> Outgoing:
     )
 
 
-def command(verb: Verb, fields: Mapping[str, str], message_id: str) -> Outgoing:
+def command(verb: Verb, fields: Mapping[str, str | int], message_id: str) -> Outgoing:
     """Return an operator's command, the same as a person would type it into the management UI."""
     body = json.dumps({"command": verb, **fields}).encode()
     return Outgoing(topology.EXCHANGE, topology.command_key(verb), "command", body, message_id=message_id)

@@ -90,14 +90,15 @@ def save(
     sealed_credential: str,
     default_region: str | None,
     agreement: Agreement,
-    removal_limit: RemovalLimit = USUAL_REMOVAL_LIMIT,
+    removal_limit: RemovalLimit | None = None,
     now: datetime,
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
-    Either way it is active, its streams are due at once, and its subscriptions are looked at.
+    Either way it is active, its streams are due at once, and its subscriptions are looked at. Without a `removal_limit`
+    a known tenant keeps its own, and a new one gets the usual.
     """
-    values = {
+    values: dict[str, object] = {
         "name": name,
         "domain": domain,
         "client_id": client_id,
@@ -105,14 +106,14 @@ def save(
         "default_region": default_region,
         "agreement_reference": agreement.reference,
         "agreement_date": agreement.signed_on,
-        "removal_limit_count": removal_limit.count,
-        "removal_limit_percent": removal_limit.percent,
         "state": TenantState.ACTIVE,
         "state_code": None,
         "state_reason": None,
         "state_since": now,
         "reconcile_at": now,
     }
+    if removal_limit is not None:
+        values |= {"removal_limit_count": removal_limit.count, "removal_limit_percent": removal_limit.percent}
     known = connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values)).rowcount > 0
     if known:
         connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))

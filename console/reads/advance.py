@@ -67,6 +67,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """The moment before a command is published: what answers it are later rounds than `round_id`."""
+
+    at: datetime
+    round_id: int
+
+
+@dataclass(frozen=True)
 class Look:
     """What the database says of some tenants at one moment."""
 
@@ -105,10 +113,10 @@ def pauses(connection: Connection, tenant_ids: Collection[str]) -> dict[str, Pau
     }
 
 
-def latest_round(connection: Connection) -> int:
-    """Return the number of the newest round; what is asked for from now on is answered by a later one."""
+def mark(connection: Connection, now: datetime) -> Mark:
+    """Return the moment that it is; `now` is the database's time."""
     newest: int = connection.execute(select(func.coalesce(func.max(rounds.c.round_id), 0))).scalar_one()
-    return newest
+    return Mark(now, newest)
 
 
 def answers(connection: Connection, tenant_ids: Collection[str], *, after: int) -> Sequence[Answer]:

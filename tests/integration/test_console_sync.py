@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
 from tests.support.eventually import eventually
+from tests.support.scripted_worker import a_worker, answer_both
 
 NOBODY = "amqp://guest:password-of-the-broker@127.0.0.1:1/%2F"
 
@@ -30,40 +31,6 @@ def contoso(sqlite_url: str) -> Iterator[Book]:
 @pytest.fixture
 def entra_sms(sqlite_url: str, amqp_url: str) -> EntraSms:
     return EntraSms({"database_url": sqlite_url, "amqp_url": amqp_url})
-
-
-@contextmanager
-def a_worker(amqp_url: str, react: Callable[[dict[str, str], str], None]) -> Iterator[None]:
-    """Takes the commands from the queue as the worker does, and lets `react(command, message id)` write the rows."""
-    stop = threading.Event()
-    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
-    topology.declare(connection.channel())
-
-    def work() -> None:
-        channel = connection.channel()
-        while not stop.is_set():
-            method, properties, body = channel.basic_get(topology.COMMANDS, auto_ack=True)
-            if method is None:
-                connection.sleep(0.05)
-            else:
-                react(json.loads(body), properties.message_id)
-        connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def answer_both(made: Book) -> Callable[[dict[str, str], str], None]:
-    def react(command: dict[str, str], request_id: str) -> None:
-        for stream in Stream:
-            made.round(stream, request_id)
-
-    return react
 
 
 def test_a_sync_is_queued_as_a_person_would_type_it(contoso: Book, entra_sms: EntraSms, amqp_url: str) -> None:
@@ -105,7 +72,7 @@ def test_rounds_of_others_and_of_before_are_no_answer(contoso: Book, entra_sms: 
         ended = entra_sms("sync", "--full", "--wait", "--timeout", "2")
 
     assert ended.code == 5
-    assert "Not complete after 2 s. The sync goes on without you." in ended.words
+    assert "Not complete after 2 s. It goes on without you." in ended.words
 
 
 def test_a_failed_round_ends_it_with_the_reason(contoso: Book, entra_sms: EntraSms, amqp_url: str) -> None:
@@ -184,7 +151,7 @@ def test_interrupting_lets_the_sync_go_on(contoso: Book, entra_sms: EntraSms, am
         _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "The sync goes on without you. Watch it with: entra-sms status" in err
+    assert "It goes on without you. Watch it with: entra-sms status" in err
     assert "Traceback" not in err
 
 

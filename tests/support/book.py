@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from common.config import load
 from common.db import tenants
 from common.db.engine import Database
-from common.db.tables import contacts, groups, memberships, rounds, streams, subscriptions
+from common.db.tables import contacts, groups, held_removals, holds, memberships, rounds, streams, subscriptions
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import Agreement
 from common.messages import Stream
@@ -87,6 +87,42 @@ class Book:
         }
         with self.database.write() as connection:
             connection.execute(insert(subscriptions).values(tenant_id=self.tenant_id, **row))
+
+    def hold(self, stream: Stream, *object_ids: str, ended: bool = False, **values: Any) -> int:
+        """Removals that a worker holds, numbered from 1; its number. An ended hold holds nobody any more."""
+        now = datetime.now(UTC)
+        row: dict[str, Any] = {
+            "stream": stream,
+            "began_at": now,
+            "mode": "full",
+            "reason": "operator",
+            "book_size": 100,
+            "removal_limit": 20,
+            "removed_before": 0,
+            "last_number": len(object_ids),
+            **values,
+        }
+        if ended:
+            row = {"ended_at": now, "outcome": "returned", **row}
+        with self.database.write() as connection:
+            opened = insert(holds).values(tenant_id=self.tenant_id, **row).returning(holds.c.hold_id)
+            hold_id: int = connection.execute(opened).scalar_one()
+            for number, object_id in enumerate([] if ended else object_ids, 1):
+                removal = {"stream": stream, "object_id": object_id, "number": number, "noted_at": row["began_at"]}
+                connection.execute(insert(held_removals).values(tenant_id=self.tenant_id, **removal))
+        if not ended:
+            self.stream(stream, hold_id=hold_id)
+        return hold_id
+
+    def end_hold(self, hold_id: int, outcome: str, request_id: str | None = None) -> None:
+        """What a worker leaves when a hold has ended: carried out by the command `request_id`, or by itself."""
+        ended = {"ended_at": datetime.now(UTC), "outcome": outcome, "decision_request_id": request_id}
+        with self.database.write() as connection:
+            connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(ended))
+            stream = connection.scalar(select(holds.c.stream).where(holds.c.hold_id == hold_id))
+            mine = (held_removals.c.tenant_id == self.tenant_id, held_removals.c.stream == stream)
+            connection.execute(delete(held_removals).where(*mine))
+            connection.execute(update(streams).where(streams.c.hold_id == hold_id).values(hold_id=None))
 
     def round(self, stream: Stream, request_id: str, **values: Any) -> None:
         """The row that a worker leaves when a round has answered a command."""

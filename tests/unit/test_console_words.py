@@ -8,8 +8,8 @@ import pytest
 
 from common.messages import Stream
 from console import addresses, output, phases, times
+from console.asked import Asked
 from console.exits import Exit
-from console.phases import Asked
 from console.reads.advance import Advance, Answer, Look, Pause
 
 NOW = datetime(2026, 3, 2, 8, 15, tzinfo=UTC)
