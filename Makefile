@@ -13,7 +13,7 @@ options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call optio
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test test-long check bench lock venv clean
+.PHONY: help demo smoke test test-long load check bench lock venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
 test-long: $(READY) ## Play 5,000 random histories, then fuzz with 5,000 inputs a test (about 25 minutes): HISTORIES, EXAMPLES
 	@MODEL_HISTORIES=$(or $(HISTORIES),5000) FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) \
 		$(BIN)/python -m pytest tests/faults/test_model.py tests/fuzz $(ARGS)
+
+load: $(READY) ## Post to the webhook at a rate, among strangers, with a broker that comes and goes: SECONDS, RATE; ARGS
+	@$(BIN)/python -m tests.load $(call option,SECONDS,seconds) $(call option,RATE,rate) $(ARGS)
 
 check: $(READY) ## Lint, formatting, types, direction of imports
 	$(BIN)/ruff check
