@@ -121,7 +121,7 @@ KNOBS: Mapping[str, Knob] = {
     "hidden_share": Knob(
         "probability",
         0.0,
-        "This share of the objects, always the same ones, is missing in initial rounds and listings.",
+        "This share of the objects, always the same, is missing in initial rounds and lists of all objects.",
     ),
     # Tokens
     "expired_token_shape": Knob(

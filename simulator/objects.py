@@ -146,7 +146,8 @@ class Objects:
             position = Listing(caller).position
             ids = query.filtered_ids(query.options(request.args))
             every = population.rosters[schema.type].read(position) if ids is None else enumerate(ids)
-            found = ((at, population.live(object_id, schema.type)) for at, object_id in every if at >= position)
+            hides = caller.tenant.faults.hides
+            found = ((at, population.live(one, schema.type)) for at, one in every if at >= position and not hides(one))
             return self._list(caller, schema, ((at, each) for at, each in found if each is not None))
 
     def _deleted(self, schema: Schema, readers: tuple[str, ...]) -> Response:

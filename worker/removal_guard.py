@@ -83,7 +83,10 @@ def hold_back_unseen(writer: Writer, stream: Stream, unseen: ColumnElement[bool]
 
 
 def let_go(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> None:
-    """Hold no longer who is shown again; his groups are read, since nothing was told of them meanwhile."""
+    """Hold no longer who is shown again.
+
+    As for everybody who comes back, Graph does not tell all memberships: the lists of the groups concerned are read.
+    """
     if writer.hold_id is None:
         return
     returned = sorted(_held_among(writer, stream, object_ids))
@@ -91,6 +94,8 @@ def let_go(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> None:
         mine = _mine(writer, stream)
         writer.connection.execute(delete(held_removals).where(mine, held_removals.c.object_id.in_(batch)))
     writer.recheck_groups_of(returned)
+    if stream is Stream.GROUPS:
+        writer.recheck(stream, "members", returned)
     if returned and not count_held(writer, stream):
         close(writer, stream, "returned")
 

@@ -4,8 +4,9 @@ Nobody is removed from the book who is still in the directory, and nobody stays 
 printed as the steps that lead there, made as short as possible. `MODEL_HISTORIES=5000` plays more of them,
 `MODEL_SEED=7` others, `MODEL_STEPS=60` longer ones.
 
-Not played: a directory that hides a part of itself (`hidden_share`), which only a person can tell from people leaving;
-object reads that lag by more than the 15 s after which they are made; the 30 days of the recycle bin.
+In the guarded histories every removal waits for an operator's decision; only there the directory may hide a part of
+itself, since nobody but a person can tell that from people leaving. Not played: object reads that lag by more than the
+15 s after which they are made; the 30 days of the recycle bin.
 """
 
 import os
@@ -31,7 +32,7 @@ from common.graph.client import DeltaPage
 from common.messages import Mode, Reason, Stream
 from simulator.directory import ConflictError, NoSuchObjectError
 from tests.support.model import Model, Stage, device_ids, stage
-from worker import apply_groups, apply_users, leases, rounds
+from worker import apply_groups, apply_users, holds, leases, rounds
 from worker.advance import Advancer
 from worker.book import Writer
 from worker.schedule import Schedule
@@ -358,10 +359,43 @@ class Histories(RuleBasedStateMachine):
         return [(group, one) for one in self.model.truth.members.get(group, ())]
 
 
-def play(found: Stage, *, histories: int, seed_number: int, steps: int = STEPS, shrink: bool = True) -> None:
+class GuardedHistories(Histories):
+    """The same, and every removal waits for an operator's decision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model.guard()
+
+    @precondition(lambda self: self.tokens_die)
+    @rule(hidden_share=st.sampled_from([0.0, 0.5, 1.0]))
+    def hide(self, hidden_share: float) -> None:
+        self.model.hide(hidden_share)
+
+    @rule(seen=st.booleans())
+    def leave_together(self, *, seen: bool) -> None:
+        for one in self.model.users()[:3]:
+            self.model.directory.remove("user", one)
+        self._let_see(Stream.USERS, seen=seen)
+
+    @rule(number=st.integers(0, 1), approve=st.booleans(), share=st.sampled_from([0.0, 0.5, 1.0]), seen=st.booleans())
+    def decide(self, number: int, share: float, *, approve: bool, seen: bool) -> None:
+        self._with(self.model.open_holds(), number, lambda one: self.model.decide(one, approve=approve, share=share))
+        for stream in Stream:
+            self._let_see(stream, seen=seen)
+
+
+def play(
+    found: Stage,
+    machine: type[Histories] = Histories,
+    *,
+    histories: int,
+    seed_number: int,
+    steps: int = STEPS,
+    shrink: bool = True,
+) -> None:
     """Play random histories until one breaks a promise."""
 
-    class Played(Histories):
+    class Played(machine):  # type: ignore[valid-type,misc]
         stage = found
 
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
@@ -389,6 +423,18 @@ def found(sqlite_url: str, tmp_path: Path) -> Iterator[Stage]:
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_whatever_breaks_the_book_ends_equal_to_the_directory(found: Stage, shard: int) -> None:
     play(found, histories=HISTORIES // SHARDS, seed_number=SEED * SHARDS + shard)
+
+
+@pytest.mark.timeout(0 if HISTORIES > 300 else 240)
+def test_no_removal_is_made_that_was_not_approved_and_everybody_who_is_back_stays(found: Stage) -> None:
+    play(found, GuardedHistories, histories=HISTORIES // 3, seed_number=SEED)
+
+
+@pytest.mark.timeout(0 if HISTORIES > 300 else 240)
+def test_whatever_breaks_the_book_ends_equal_on_postgresql_as_well(postgresql_url: str, tmp_path: Path) -> None:
+    with stage(postgresql_url, tmp_path / "authority") as made:
+        play(made, histories=HISTORIES // 15, seed_number=SEED * SHARDS + SHARDS)
+        play(made, GuardedHistories, histories=HISTORIES // 15, seed_number=SEED + 1)
 
 
 # The model can fail: each of these workers is broken in one place, and the histories find it out.
@@ -436,6 +482,23 @@ def _nothing_read_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Writer, "recheck", lambda *_: None)
 
 
+def _nothing_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(apply_users, "hold_back", lambda *_: set())
+
+
+def _sweeps_not_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(apply_users, "hold_back_unseen", lambda _writer, _stream, unseen: unseen)
+
+
+def _everything_approved(patch: pytest.MonkeyPatch) -> None:
+    remove = holds._remove
+    patch.setattr(holds, "_remove", lambda writer, stream, *, up_to: remove(writer, stream, up_to=None))
+
+
+def _nobody_let_go(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(apply_users, "let_go", lambda *_: None)
+
+
 def _neither_follow_ups_nor_polls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Advancer, "_ask_again_later", lambda *_: None)
     patch.setattr(Schedule, "_publish_polls", lambda *_: None)
@@ -459,3 +522,12 @@ def test_the_histories_notice(
     broken(monkeypatch)
     with pytest.raises(AssertionError):
         play(found, histories=150, seed_number=1, shrink=False)
+
+
+@pytest.mark.parametrize("broken", [_nothing_held, _sweeps_not_held, _everything_approved, _nobody_let_go])
+def test_the_guarded_histories_notice(
+    found: Stage, monkeypatch: pytest.MonkeyPatch, broken: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        play(found, GuardedHistories, histories=150, seed_number=1, shrink=False)

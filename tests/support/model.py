@@ -8,23 +8,34 @@ over, the directory changes.
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import structlog
-from sqlalchemy import Connection, delete, event, select
+from sqlalchemy import Connection, delete, event, select, update
 
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
 from common.config import Settings
 from common.db.engine import Database
-from common.db.tables import changes, contacts, memberships, metadata, rechecks, streams
-from common.errors import BrokerUnavailableError, DatabaseUnavailableError, EntraSmsError
-from common.messages import Mode, Reason, Stream, SyncRequest, decode_request, encode
+from common.db.tables import (
+    changes,
+    contacts,
+    held_removals,
+    holds,
+    memberships,
+    metadata,
+    rechecks,
+    streams,
+    tenants,
+)
+from common.errors import BrokerUnavailableError, DatabaseUnavailableError, EntraSmsError, RetryLaterError
+from common.messages import Command, Mode, Reason, Stream, SyncRequest, Verb, decode_request, encode
 from deploy.local.comparison import book_of_database, book_of_directory, differences
 from simulator.access_tokens import AccessTokens
 from simulator.agenda import Agenda
@@ -211,7 +222,8 @@ class Stage:
         self.tokens = AccessTokens()
         self.world = World(Plan(tenants=0), Clock(), trust_file, self.tokens)
         self.app = create_app(self.world)
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        if self.database.is_sqlite:
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
     def model(self) -> "Model":
         self.clock.seconds = NOON
@@ -273,6 +285,11 @@ class Model:
         self._unstable: set[str] = set()
         self._restored: set[str] = set()
         self._looked_until = 0
+        self.guarded = False
+        self.approved: set[str] = set()
+        """Whose removal was shown to the operator and approved of."""
+        self._decisions = 0
+        self._was_hidden = False
         self.tick()
 
     # The directory
@@ -388,6 +405,60 @@ class Model:
         assert not self.database.writing, "a transaction is open while the network is waited for"
         self.stage.trap.passing()
 
+    # The operator
+
+    def guard(self) -> None:
+        """From now on every removal waits for a decision."""
+        self.guarded = True
+        with self.database.write() as connection:
+            connection.execute(update(tenants).values(removal_limit_count=0, removal_limit_percent=0))
+
+    def hide(self, share: float) -> None:
+        """Let full rounds miss a part of the directory."""
+        self._was_hidden = True
+        self.tenant.faults.turn({"hidden_share": share})
+
+    def open_holds(self) -> list[int]:
+        with self.database.read() as connection:
+            return list(connection.scalars(select(holds.c.hold_id).where(holds.c.ended_at.is_(None))))
+
+    def decide(self, hold_id: int, *, approve: bool, share: float = 1.0) -> None:
+        """Look at a hold and decide; who is still in the directory is never approved of."""
+        gone = self._gone_for_good(hold_id)
+        shown = dict(list(gone.items())[: max(1, round(share * len(gone)))])
+        if approve and not shown:
+            return
+        if approve:
+            self.approved |= set(shown.values())
+        verb = Verb.APPROVE_REMOVALS if approve else Verb.REJECT_REMOVALS
+        self._decisions += 1
+        up_to = max(shown) if approve else None
+        command = Command(verb, TENANT, None, f"decision {self._decisions}", hold_id, up_to)
+        with suppress(RetryLaterError):
+            Commands(self.database, cast("Publisher", self.queue)).carry_out(command)
+
+    def _gone_for_good(self, hold_id: int) -> dict[int, str]:
+        """The numbers and ids of those who are not in the directory, up to the first who is."""
+        return {
+            row.number: row.object_id
+            for row in takewhile(lambda row: not self.truth.live(row.object_id), self._held(hold_id))
+        }
+
+    def _held(self, hold_id: int) -> Sequence[Any]:
+        with self.database.read() as connection:
+            stream = connection.execute(select(holds.c.stream).where(holds.c.hold_id == hold_id)).scalar_one()
+            query = select(held_removals.c.object_id, held_removals.c.number).where(held_removals.c.stream == stream)
+            return connection.execute(query.order_by(held_removals.c.number)).all()
+
+    def _approve_everything(self) -> bool:
+        """Approve what is held, of which nobody may be in the directory; False when nothing is held."""
+        found = self.open_holds()
+        for hold_id in found:
+            back = [row.object_id for row in self._held(hold_id) if self.truth.live(row.object_id)]
+            assert not back, f"still held, and in the directory: {back}"
+            self.decide(hold_id, approve=True)
+        return bool(found)
+
     # What a trap may do
 
     def crash(self) -> None:
@@ -417,20 +488,33 @@ class Model:
     def check(self) -> None:
         """What must hold at every moment."""
         with self.database.read() as connection:
-            query = select(changes.c.sequence, changes.c.kind, changes.c.object_id).order_by(changes.c.sequence)
-            news = connection.execute(query.where(changes.c.sequence > self._looked_until)).all()
+            query = select(changes.c.sequence, changes.c.kind, changes.c.object_id, changes.c.reason)
+            query = query.where(changes.c.sequence > self._looked_until).order_by(changes.c.sequence)
+            news = connection.execute(query).all()
             strangers = set(connection.scalars(select(contacts.c.object_id))) - self.known
         assert not strangers, f"contacts that the directory never had: {strangers}"
-        for sequence, kind, object_id in news:
+        added = {object_id: sequence for sequence, kind, object_id, _ in news if kind == "contact.added"}
+        for sequence, kind, object_id, reason in news:
             self._looked_until = sequence
+            unasked = self.guarded and kind == "contact.removed" and reason != Reason.APPROVED
+            assert not unasked or added.get(object_id, 0) > sequence, f"{object_id} was removed unasked"
+            assert reason != Reason.APPROVED or object_id in self.approved, f"{object_id} was never approved of"
             removed = kind == "contact.removed" and object_id in self.steady
             assert not removed, f"{object_id} was removed from the book and has always been in the directory"
 
     def settle(self) -> None:
-        """End all faults, and let the system come to rest by its own timers alone."""
+        """End all faults, and let the system come to rest by its own timers; the operator decides what is held."""
         self.stage.trap.disarm()
         self.queue.away = False
         self.tenant.faults.reset()
+        if self._was_hidden:  # who was hidden while the book was read for the first time comes with the next full round
+            self.queue.waiting += [self.request(one, Reason.OPERATOR, mode=Mode.FULL) for one in Stream]
+        self._come_to_rest()
+        if self._approve_everything():
+            self._come_to_rest()
+        assert not self.open_holds(), f"held again after all was approved: {self._rows()}"
+
+    def _come_to_rest(self) -> None:
         self.clock.seconds += 600
         for _ in range(QUIET_ROUNDS):
             self.tick()
