@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from simulator.knobs import KNOBS
@@ -56,21 +56,26 @@ class Killing:
 class Network:
     """One of the proxy's faults."""
 
-    def __init__(self, proxy: FaultProxy, counter: NetworkFault, strike: Callable[[FaultProxy], None]) -> None:
+    def __init__(
+        self, proxy: FaultProxy, counters: Sequence[NetworkFault], strike: Callable[[FaultProxy], None]
+    ) -> None:
         self._proxy = proxy
-        self._counter = counter
+        self._counters = counters
         self._strike = strike
         self._before = 0
 
     def begin(self) -> None:
-        self._before = self._proxy.fired[self._counter]
+        self._before = self._count()
         self._strike(self._proxy)
 
     def has_fired(self) -> bool:
-        return self._proxy.fired[self._counter] > self._before
+        return self._count() > self._before
 
     def end(self) -> None:
         self._proxy.restore()
+
+    def _count(self) -> int:
+        return sum(self._proxy.fired[counter] for counter in self._counters)
 
 
 class Knobs:
@@ -192,9 +197,9 @@ def _killing(posts: Callable[[Stage], list[Post]]) -> Callable[[Strike, Stage], 
 
 
 def _network(
-    of: Callable[[Stage], FaultProxy], counter: NetworkFault, strike: Callable[[FaultProxy], None]
+    of: Callable[[Stage], FaultProxy], strike: Callable[[FaultProxy], None], *counters: NetworkFault
 ) -> Callable[[Strike, Stage], Fault]:
-    return lambda _, stage: Network(of(stage), counter, strike)
+    return lambda _, stage: Network(of(stage), counters, strike)
 
 
 def _knobs(counter: str, **knobs: Any) -> Callable[[Strike, Stage], Fault]:
@@ -222,12 +227,12 @@ _MAKERS: Mapping[str, Callable[[Strike, Stage], Fault]] = {
     "webhook_killed": _killing(lambda stage: stage.webhooks),
     "broker_killed": lambda _, stage: Killing(stage.broker.kill, stage.broker.begin),
     "database_killed": lambda _, stage: Killing(stage.postgres.kill, stage.postgres.begin),
-    "broker_cut": _network(_broker, "cut", FaultProxy.cut),
-    "broker_stalled": _network(_broker, "stall", FaultProxy.stall),
-    "broker_slowed": _network(_broker, "slow", _slow),
-    "database_cut": _network(_database, "cut", FaultProxy.cut),
-    "database_stalled": _network(_database, "stall", FaultProxy.stall),
-    "database_slowed": _network(_database, "slow", _slow),
+    "broker_cut": _network(_broker, FaultProxy.cut, "cut", "refused"),
+    "broker_stalled": _network(_broker, FaultProxy.stall, "stall"),
+    "broker_slowed": _network(_broker, _slow, "slow"),
+    "database_cut": _network(_database, FaultProxy.cut, "cut", "refused"),
+    "database_stalled": _network(_database, FaultProxy.stall, "stall"),
+    "database_slowed": _network(_database, _slow, "slow"),
     "throttled": _knobs("throttle", throttle=0.3, retry_after_seconds=2.0),
     "server_errors": _knobs("server_error"),
     "connections_reset": _knobs("connection_reset"),

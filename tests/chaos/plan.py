@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PACE_SECONDS = 4.0
+PACE_SECONDS = 3.0
 """A fault begins about so often; most last longer, so they overlap."""
 QUIET_AT_THE_END_SECONDS = 8.0
 

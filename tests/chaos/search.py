@@ -79,7 +79,7 @@ def error_pages(stage: Stage) -> list[tuple[str, bytes]]:
     with _session() as session:
         session.verify = stage.control.ca_file
         for name, method, path, body in (
-            ("an unknown page", "GET", f"/{SURNAME}", ""),
+            ("an unknown page", "GET", f"/nowhere?who={SURNAME}", ""),
             ("a wrong method", "DELETE", "/graph/notifications", words),
             ("garbage", "POST", "/graph/notifications", words),
             ("a wrong item", "POST", "/graph/notifications", json.dumps({"value": [item]})),

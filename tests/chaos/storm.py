@@ -17,6 +17,8 @@ from tests.chaos.stage import Post, Stage
 
 GRACE_SECONDS = 25.0
 """A fault that has hit nobody when it is over goes on until it has, at most so much longer."""
+OPERATORS_PATIENCE = 20
+_OPERATORS_PAUSE_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 _CLIENT_STATES_EVERY_SECONDS = 5.0
 
@@ -107,13 +109,16 @@ class Storm:
         )
 
     def _let_an_operator_check(self) -> None:
-        """Whoever gives a secret back says so; meanwhile the storm goes on."""
+        """Whoever gives a secret back says so, again and again while the storm is in the way."""
 
         def check() -> None:
-            try:
-                self._stage.system.entra_sms("tenants", "check")
-            except LocalServiceError as error:
-                self._tell(f"          the operator's check failed: {error}")
+            for _ in range(OPERATORS_PATIENCE):
+                try:
+                    self._stage.system.entra_sms("tenants", "check")
+                except LocalServiceError:
+                    time.sleep(_OPERATORS_PAUSE_SECONDS)
+                else:
+                    return
 
         self._operators.append(threading.Thread(target=check))
         self._operators[-1].start()

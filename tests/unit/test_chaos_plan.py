@@ -38,5 +38,5 @@ def test_the_last_fault_ends_with_the_run(seed: int) -> None:
 
 def test_a_short_run_has_few_faults_and_each_of_another_kind() -> None:
     plan = strikes(1, 40)
-    assert len(plan) == 10
-    assert len({strike.kind for strike in plan}) == 10
+    assert len(plan) == 13
+    assert len({strike.kind for strike in plan}) == 13
