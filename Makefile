@@ -13,7 +13,7 @@ options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call optio
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test test-long load check bench lock venv clean
+.PHONY: help demo smoke chaos test test-long load check bench lock venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ demo: $(READY) ## Run the whole system on this machine, with a lively company: S
 
 smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS, USERS, GROUPS, CHANGES, WORKERS, FAULTS, SEED, DATABASE
 	@$(BIN)/python -m deploy.local.smoke $(options) $(call option,CHANGES,changes) $(call option,DATABASE,database)
+
+chaos: $(READY) ## Strike it with faults of every kind at once and prove that nothing was lost: SECONDS, SEED, USERS, GROUPS
+	@$(BIN)/python -m tests.chaos $(options)
 
 test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
 	@$(BIN)/python -m deploy.local prepare
