@@ -114,6 +114,20 @@ class Book:
             self.stream(stream, hold_id=hold_id)
         return hold_id
 
+    def hold_more(self, hold_id: int, stream: Stream, object_id: str) -> None:
+        """One more removal in an open hold, noted now."""
+        with self.database.write() as connection:
+            mine = update(holds).where(holds.c.hold_id == hold_id).values(last_number=holds.c.last_number + 1)
+            number: int = connection.execute(mine.returning(holds.c.last_number)).scalar_one()
+            removal = {"stream": stream, "object_id": object_id, "number": number, "noted_at": datetime.now(UTC)}
+            connection.execute(insert(held_removals).values(tenant_id=self.tenant_id, **removal))
+
+    def let_go(self, object_id: str) -> None:
+        """The directory shows somebody again who was held."""
+        with self.database.write() as connection:
+            mine = (held_removals.c.tenant_id == self.tenant_id, held_removals.c.object_id == object_id)
+            connection.execute(delete(held_removals).where(*mine))
+
     def end_hold(self, hold_id: int, outcome: str, request_id: str | None = None) -> None:
         """What a worker leaves when a hold has ended: carried out by the command `request_id`, or by itself."""
         ended = {"ended_at": datetime.now(UTC), "outcome": outcome, "decision_request_id": request_id}

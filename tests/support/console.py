@@ -7,7 +7,7 @@ import pty
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from console import cli
 from tests.support.book import SECRET_KEY
 
 ROOT = Path(__file__).parents[2]
+Typed = str | Callable[[], str]
 QUIET_SECONDS = 60.0
 COMMAND = (sys.executable, "-m", "console")
 
@@ -66,10 +67,11 @@ class EntraSms:
         out, err = process.communicate(timeout=60)
         return Ended(process.returncode, out or "", err or "")
 
-    def on_terminal(self, *arguments: str, dialogue: Sequence[tuple[str, str]] = (), columns: int = 80) -> Ended:
+    def on_terminal(self, *arguments: str, dialogue: Sequence[tuple[str, Typed]] = (), columns: int = 80) -> Ended:
         """Run the command on a terminal; `out` is all that it shows.
 
-        `dialogue` are pairs of what is awaited to be shown and what is then typed, with Enter.
+        `dialogue` are pairs of what is awaited to be shown and what is then typed, with Enter. What is typed may be
+        made at that moment, by a function.
         """
         main, side = pty.openpty()
         process = self.start(
@@ -89,7 +91,7 @@ class EntraSms:
             os.close(main)
 
 
-def _talk(terminal: int, dialogue: list[tuple[str, str]]) -> str:
+def _talk(terminal: int, dialogue: list[tuple[str, Typed]]) -> str:
     shown, heard = "", 0
     while select.select([terminal], [], [], QUIET_SECONDS)[0]:
         try:
@@ -98,7 +100,8 @@ def _talk(terminal: int, dialogue: list[tuple[str, str]]) -> str:
             return shown  # Linux says EIO when the other side has gone
         if dialogue and dialogue[0][0] in shown[heard:]:
             heard = len(shown)
-            os.write(terminal, f"{dialogue.pop(0)[1]}\n".encode())
+            _, typed = dialogue.pop(0)
+            os.write(terminal, f"{typed if isinstance(typed, str) else typed()}\n".encode())
     raise AssertionError(f"the command waits for something; shown so far: {shown}")
 
 
