@@ -15,7 +15,7 @@ from common import topology
 from common.config import load
 from common.db import tenants
 from common.db.engine import Database
-from common.db.tenants import TenantState
+from common.db.tenants import RemovalLimit, TenantState
 from common.messages import Stream
 from common.secrets import Vault
 from tests.support.book import Book, book, guid
@@ -153,6 +153,47 @@ def test_a_known_tenant_is_updated_and_keeps_what_is_not_given(
     [tenant] = saved(sqlite_url)
     assert (tenant.name, tenant.domain, tenant.agreement.reference) == ("Nordwind AG", "nordwind.example", "DPA-17")
     assert entra_sms("tenants", "check").code == 0
+
+
+def test_the_removal_limit_is_changed_by_what_is_given_of_it(
+    entra_sms: EntraSms, given: dict[str, str], sqlite_url: str, directory: Simulator
+) -> None:
+    steps = [
+        (["--name", "Nordwind AG"], RemovalLimit(20, 10), "20 within a day, or 10 % of the book if that is more; more"),
+        (["--removal-limit", "50"], RemovalLimit(50, 10), "50 within a day, or 10 % of the book if that is more; more"),
+        (["--name", "Nordwind SA"], RemovalLimit(50, 10), "50 within a day, or 10 % of the book if that is more; more"),
+        (["--removal-limit-percent", "0"], RemovalLimit(50, 0), "50 within a day; more than that waits"),
+        (["--removal-limit", "0"], RemovalLimit(0, 0), "none: every removal waits for a decision"),
+        (["--removal-limit-percent", "5"], RemovalLimit(0, 5), "5 % of the book within a day; more than that waits"),
+        (["--removal-limit-percent", "100"], RemovalLimit(0, 100), "off: any number of removals is made unasked"),
+    ]
+    assert entra_sms(*add(given)).code == 0
+
+    for options, limit, words in steps:
+        ended = entra_sms("tenants", "add", "--tenant-id", directory.tenant_id, *options)
+        assert ended.code == 0, ended.err
+        assert saved(sqlite_url)[0].removal_limit == limit
+        assert f"Removal limit {words}" in " ".join(entra_sms("tenants", "show").out.split())
+
+
+def test_a_new_tenant_may_have_its_own_removal_limit(
+    entra_sms: EntraSms, given: dict[str, str], sqlite_url: str
+) -> None:
+    assert entra_sms(*add(given, removal_limit="5", removal_limit_percent="100")).code == 0
+
+    assert saved(sqlite_url)[0].removal_limit == RemovalLimit(count=5, percent=100)
+
+
+@pytest.mark.parametrize("text", ["-1", "ten", "1.5", "", "1000001", "²"])
+def test_a_removal_limit_is_a_whole_number(
+    entra_sms: EntraSms, given: dict[str, str], sqlite_url: str, text: str
+) -> None:
+    ended = entra_sms(*add(given, removal_limit=text, removal_limit_percent=text.replace("1000001", "101")))
+
+    assert ended.code == 2
+    assert "--removal-limit must be a whole number" in ended.words
+    assert "--removal-limit-percent must be a whole number" in ended.words
+    assert saved(sqlite_url) == []
 
 
 def test_without_agreement_nothing_is_activated(entra_sms: EntraSms, given: dict[str, str], sqlite_url: str) -> None:
