@@ -46,6 +46,10 @@ class Publisher:
         self._connected = threading.Event()
         self._stopping = threading.Event()
         self._down_since: float | None = None
+        self._silent_since: float | None = None
+        """Since when the broker, though connected, owes a confirm and has given none."""
+        self._last_tried_at = 0.0
+        self._is_woken = False
         self._why_down = ""
         self._retry_seconds = RECONNECT_SECONDS
         self._start_lock = threading.Lock()
@@ -68,9 +72,10 @@ class Publisher:
         """
         self._ensure_started()
         deadline = time.monotonic() + timeout_seconds
-        if self._given_up() or not self._connected.wait(timeout_seconds):
+        if self._given_up(timeout_seconds) or not self._connected.wait(timeout_seconds):
             raise BrokerUnavailableError(self._why_down or trouble.sentence(self._parameters, trouble.SILENCE))
         confirms: list[Future[None]] = [Future() for _ in messages]
+        self._last_tried_at = time.monotonic()
         self._waiting.extend(zip(messages, confirms, strict=True))
         self._wake()
         try:
@@ -101,14 +106,23 @@ class Publisher:
                 self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
                 self._thread.start()
 
-    def _given_up(self) -> bool:
-        """Whether the broker has been away for so long that waiting for it would only hold the caller."""
-        down_since = self._down_since
-        return down_since is not None and time.monotonic() - down_since > CONFIRM_SECONDS
+    def _given_up(self, patience_seconds: float) -> bool:
+        """Whether the broker has been away or silent for so long that waiting for it would only hold the caller.
+
+        While it is silent somebody still tries now and then: a confirm is how the end of the silence shows.
+        """
+        now = time.monotonic()
+        down_since, silent_since = self._down_since, self._silent_since
+        if down_since is not None and now - down_since > CONFIRM_SECONDS:
+            return True
+        is_silent = silent_since is not None and now - silent_since > patience_seconds
+        return is_silent and now - self._last_tried_at < patience_seconds
 
     def _wake(self) -> None:
+        """Have the publisher's thread send what waits; those who come before it begins share one call."""
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not self._is_woken:
+            self._is_woken = True
             connection.ioloop.add_callback_threadsafe(self._send_waiting)
 
     # From here on everything runs on the publisher's own thread.
@@ -183,6 +197,7 @@ class Publisher:
         return why != before
 
     def _send_waiting(self) -> None:
+        self._is_woken = False  # first: whoever comes from here on wakes again
         while self._waiting and self._connected.is_set():
             message, confirmed = self._waiting.popleft()
             if not confirmed.cancelled():
@@ -209,6 +224,7 @@ class Publisher:
         self._by_message_id[message.message_id] = confirmed
         confirmed.add_done_callback(lambda _: self._by_message_id.pop(message.message_id, None))
         self._next_tag += 1
+        self._silent_since = self._silent_since or time.monotonic()
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
@@ -222,6 +238,7 @@ class Publisher:
                 _fail(confirmed, "RabbitMQ refused the message (the queue is full or has no majority).")
             else:
                 _succeed(confirmed)
+        self._silent_since = time.monotonic() if self._unconfirmed else None
 
     def _on_returned(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         """Fail a message that no queue took; its positive confirm follows and finds it settled."""
@@ -248,6 +265,7 @@ class Publisher:
         lost = list(self._unconfirmed.values()) + [confirmed for _, confirmed in self._waiting]
         self._unconfirmed.clear()
         self._waiting.clear()
+        self._silent_since = None
         for confirmed in lost:
             _fail(confirmed, "The connection to RabbitMQ was lost before the confirm.")
         if connection is not None:

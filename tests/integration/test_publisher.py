@@ -130,7 +130,7 @@ def test_without_a_broker_it_raises_and_soon_at_once(unused_port: int, make_publ
         publisher.publish(request_message(), timeout_seconds=0.1)
     assert not publisher.is_connected()
     # Once it is known that nobody is there, not even a caller with patience is kept waiting.
-    eventually(publisher._given_up)
+    eventually(lambda: publisher._given_up(10_000))
     with pytest.raises(BrokerUnavailableError, match="cannot be reached"):
         publisher.publish(request_message(), timeout_seconds=10_000)
 
