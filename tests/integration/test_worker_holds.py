@@ -1,11 +1,15 @@
 """What an operator decides about held removals, from the command on the queue to the rows, on both databases."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from common.broker.publisher import Publisher
+from common.clock import utc_now
+from common.db.tables import rechecks
 from common.errors import BrokerUnavailableError, MessageUnreadableError
 from common.messages import Command, Mode, Reason, Stream, SyncRequest, Verb, decode_request
 from tests.support.bench import Bench
@@ -84,7 +88,9 @@ def test_only_those_that_were_shown_are_approved(bench: Bench) -> None:
     carry_out(bench, approve(bench, up_to=10))
     assert bench.people() == set(PEOPLE) - shown
     assert len(bench.pen.held()) == 30  # more than 20, and more than a tenth of those who are left
-    assert bench.row()["hold_id"] is not None
+    bench.advance()
+    assert len(bench.pen.held()) == 30
+    assert len([one for one in bench.history() if "r1" in one["request_ids"]]) == 1
 
 
 def test_few_that_were_held_after_they_were_shown_are_removed_like_any_others(bench: Bench) -> None:
@@ -213,6 +219,21 @@ def test_nobody_approves_more_than_was_held(bench: Bench) -> None:
 
 
 # A hold that nobody decides
+
+
+def test_a_members_list_without_them_takes_held_people_out_of_no_group(bench: Bench) -> None:
+    staff = guid("staff")
+    everybody = (member(LEAVING[0]), member(PEOPLE[99]), member(PEOPLE[98]))
+    bench.graph.on(FIRST, page(end="born"))
+    bench.graph.on("born", page(group(staff, *everybody), end="quiet"))  # a new group, so its members are read
+    bench.graph.on("quiet", page(end="quiet"))
+    bench.advance(stream=Stream.GROUPS)
+    bench.graph.on(f"members/{staff}", [member(PEOPLE[98])])
+    with bench.book.database.write() as connection:
+        connection.execute(update(rechecks).values(due_at=utc_now() - timedelta(seconds=1)))
+    bench.advance(stream=Stream.GROUPS)
+    assert f"members/{staff}" in bench.graph.asked
+    assert bench.pen.edges() == {(staff, LEAVING[0]), (staff, PEOPLE[98])}
 
 
 def test_while_removals_are_held_a_full_round_looks_now_and_then_whether_they_are_back(bench: Bench) -> None:

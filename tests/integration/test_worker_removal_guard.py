@@ -153,8 +153,9 @@ def test_everything_but_removals_goes_on(full: Pen) -> None:
 
 
 def test_who_is_shown_again_is_no_longer_held_and_his_groups_are_read(full: Pen) -> None:
-    full.groups(group(STAFF, member(PEOPLE[0])))
+    full.full_round(Stream.GROUPS, [group(STAFF, member(PEOPLE[0]))])
     leave(full, *PEOPLE[:MANY])
+    assert full.noted() == set()
     full.users(person(PEOPLE[0]))
     assert PEOPLE[0] not in full.held()
     assert len(full.held()) == MANY - 1
