@@ -1,11 +1,13 @@
 """One request to Graph or to the login service: TLS always verified, time-outs always set, redirects never followed.
 
-Tokens go to the configured Graph origin only; a link of another origin is refused before anything is sent.
+Tokens go to the configured Graph origin only; a link of another origin is refused before anything is sent. Nothing at
+all is sent to anybody but Graph and the login service: the latter too names addresses, and gets the client secret.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from uuid import uuid4
 
 import orjson
 import requests
+from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 from prometheus_client import Counter
 from requests.adapters import HTTPAdapter
 
@@ -25,17 +28,28 @@ CONNECTIONS = 32
 CROOKED = re.compile(r"[\x00-\x20\x7f\\]")
 """What no address contains as it stands, and what one reader of addresses drops where another splits them."""
 
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
+
+MICROSOFT_LOGIN: frozenset[Origin] = frozenset(("https", host, 443) for host in WELL_KNOWN_AUTHORITY_HOSTS)
+"""Microsoft's login service has several names, and under one of them may tell the address of another."""
+
 log = logging.get("graph")
 REQUESTS = Counter("entra_sms_graph_requests_total", "Requests to Graph by HTTP status.", ["status"])
 
 
 class VerifiedSession(requests.Session):
-    """A session whose CA bundle wins over REQUESTS_CA_BUNDLE, and that never waits for ever. Also given to MSAL."""
+    """A session that speaks to Graph and the login service alone, and never waits for ever. Also given to MSAL.
+
+    Its CA bundle wins over REQUESTS_CA_BUNDLE.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._verify = str(settings.ca_bundle) if settings.ca_bundle else True
         self._timeout_seconds = settings.graph_timeout_seconds
+        login = _origin(settings.login_url)
+        self._origins = {_origin(settings.graph_url), login} | (MICROSOFT_LOGIN if login in MICROSOFT_LOGIN else set())
         self.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -46,6 +60,16 @@ class VerifiedSession(requests.Session):
         if options.get("timeout") is None:
             options["timeout"] = self._timeout_seconds
         return super().request(method, url, *args, **options)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a prepared request; every request of the session comes by here.
+
+        Raises:
+            requests.exceptions.InvalidURL: it is addressed to a stranger; nothing was sent.
+        """
+        if not _is_among(self._origins, request.url or ""):
+            raise requests.exceptions.InvalidURL("A foreign origin.")
+        return super().send(request, **options)
 
     def send_verbatim(self, prepared: requests.PreparedRequest, timeout_seconds: float | None) -> requests.Response:
         """Send a prepared request as it stands, under the same rules."""
@@ -109,13 +133,7 @@ class GraphHttp:
         Raises:
             BadPageError: it is not; nothing was sent.
         """
-        try:
-            parts = urlsplit(url)
-            own = _origin(url) == self._origin and parts.username is None and parts.password is None
-            own = own and not CROOKED.search(url)
-        except ValueError:
-            own = False
-        if not own:
+        if not _is_among({self._origin}, url):
             raise BadPageError("Graph named a link of a foreign origin; it was not followed.")
 
     def _send(
@@ -165,6 +183,16 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     return answer
 
 
-def _origin(url: str) -> tuple[str, str, int]:
+def _is_among(origins: Collection[Origin], url: str) -> bool:
+    """Whether every reader of addresses finds one of `origins` in `url`."""
+    try:
+        parts = urlsplit(url)
+        straight = parts.username is None and parts.password is None and not CROOKED.search(url)
+        return straight and _origin(url) in origins
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> Origin:
     parts = urlsplit(url)
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or 443
