@@ -5,7 +5,9 @@ Everything that an operator chooses is in the environment (docs/settings.md); wh
 
 from __future__ import annotations
 
+import ssl
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gunicorn.http.wsgi  # type: ignore[import-untyped]
@@ -27,6 +29,8 @@ bind = _settings.webhook_bind
 certfile = str(_settings.webhook_tls_certificate) if _settings.webhook_tls_certificate else None
 keyfile = str(_settings.webhook_tls_key) if _settings.webhook_tls_key else None
 
+_tls = server.SharedTls()  # files are read again with a SIGHUP, which makes new processes from a new configuration
+
 worker_class = server.PatientWorker
 workers = _settings.webhook_processes
 threads = _settings.webhook_threads
@@ -45,6 +49,10 @@ logger_class = server.LogLines
 loglevel = "debug" if _settings.log_level == "debug" else "warning"
 accesslog = None
 proc_name = "entra-sms-webhook"
+
+
+def ssl_context(_config: Any, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    return _tls.context(make)
 
 
 def on_starting(arbiter: Any) -> None:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import selectors
 import shutil
 import socket
 import ssl
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -24,6 +27,9 @@ from common.errors import SettingsError
 
 REQUEST_SECONDS = 10.0
 """Longest time for one request, from its first byte to the end of the answer. Graph waits no longer either."""
+
+PRESSED_SECONDS = 3.0
+"""The same while others wait for a thread. A request that is all there has one for half of that, so it is never cut."""
 
 METRICS_HOST = "127.0.0.1"
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -86,11 +92,24 @@ def _check_certificate(settings: Settings) -> None:
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """A threaded worker whose patience ends: gunicorn's own lets a slow client keep a thread for ever."""
+    """A threaded worker whose patience ends: gunicorn's own lets a slow client keep a thread for ever.
+
+    A connection on which nothing was said yet has no thread at all.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._began: dict[TConn, float] = {}
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection a thread, but a new one only once its first bytes are there."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self.on_pending_socket_readable, conn))
 
     def handle(self, conn: TConn) -> Any:
         self._began[conn] = time.monotonic()
@@ -100,9 +119,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             self._began.pop(conn, None)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Also cut the requests that take too long; gunicorn calls this once a second."""
+        """Also cut the requests that take too long; gunicorn calls this at least once a second."""
         super().murder_keepalived(force)
-        overdue = time.monotonic() - REQUEST_SECONDS
+        somebody_waits = self.tpool._work_queue.qsize() > 0  # noqa: SLF001 - the pool tells nobody otherwise
+        overdue = time.monotonic() - (PRESSED_SECONDS if somebody_waits else REQUEST_SECONDS)
         for conn, began in list(self._began.items()):
             if began < overdue:
                 _cut(conn)
@@ -116,6 +136,19 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             _answer_malformed(client)
         else:
             super().handle_error(req, client, addr, exc)
+
+
+class SharedTls:
+    """The TLS context of a process: gunicorn itself would read certificate and key anew for each connection."""
+
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
+
+    def context(self, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        """Return the context, made at the first connection, so after the fork."""
+        if self._context is None:
+            self._context = make()
+        return self._context
 
 
 def _cut(conn: TConn) -> None:

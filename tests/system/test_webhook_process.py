@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from common.messages import Stream, decode_lifecycle, decode_request
 from tests.support.eventually import eventually
 from tests.support.mortal_broker import MortalBroker
 from tests.support.notifications import SECRET_KEY, TENANT, change, guid, lifecycle
+from tests.support.webhook_process import Authority
 
 pytestmark = pytest.mark.system
 
@@ -223,6 +225,31 @@ def test_slow_clients_are_cut_and_do_not_keep_the_threads(
         eventually(lambda: webhook.get("/health/live").ok, despite=(requests.RequestException,), within_seconds=60)
         assert [one.result() for one in slow] == [b"", b""]
     assert "slow_client_cut" in webhook.log.read_text()
+
+
+def test_connections_that_say_nothing_keep_no_thread(start_webhook: Start, unused_amqp_url: str) -> None:
+    webhook = start_webhook(
+        unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_PORT="0"
+    )
+    address = urlsplit(webhook.url)
+    with ExitStack() as silent:
+        for _ in range(20):
+            silent.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+        webhook.session.close()
+        assert webhook.get("/health/live").ok  # whose client waits for two seconds at most
+
+
+def test_certificate_and_key_are_read_once_and_not_for_each_connection(
+    start_webhook: Start, unused_amqp_url: str, authority: Authority, tmp_path: Path
+) -> None:
+    key = tmp_path / "own.key"
+    key.write_bytes(authority.key.read_bytes())
+    webhook = start_webhook(
+        unused_amqp_url, ENTRA_SMS_WEBHOOK_TLS_KEY=str(key), ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_METRICS_PORT="0"
+    )
+    key.unlink()
+    webhook.session.close()
+    assert webhook.get("/health/live").ok
 
 
 # What cannot work ends it at once, with a sentence
