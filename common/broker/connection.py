@@ -54,5 +54,7 @@ def connect(found: pika.URLParameters) -> pika.BlockingConnection:
     """
     try:
         return pika.BlockingConnection(found)
-    except trouble.ERRORS as error:
+    except Exception as error:
+        if not trouble.is_trouble(error):
+            raise
         raise BrokerUnavailableError(trouble.sentence(found, error)) from None

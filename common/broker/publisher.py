@@ -131,11 +131,10 @@ class Publisher:
         while not self._stopping.is_set():
             try:
                 self._connect_and_serve()
-            except trouble.ERRORS as error:
-                self._on_lost(None, error)
             except Exception as error:
                 # The one thread that publishes must outlive a defect, ours or pika's: it begins with a new connection.
-                log.exception("publisher_failed")
+                if not trouble.is_trouble(error):
+                    log.exception("publisher_failed")
                 self._on_lost(None, error)
             self._stopping.wait(self._retry_seconds)
 

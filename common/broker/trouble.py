@@ -19,6 +19,9 @@ from pika.exceptions import (
 ERRORS: tuple[type[Exception], ...] = (AMQPError, AMQPConnectorException, OSError)
 """Everything that pika raises when the broker or the network is the trouble."""
 
+RESET_AT_ONCE = "getpeername() failed"
+"""What pika says in a ValueError when a connection is reset before it has looked at it."""
+
 PRECONDITION_FAILED = 406
 REFUSALS = {403: "it refuses the user or the password", 530: "it has no such vhost, or does not let the user in"}
 SILENCE = "it does not answer"
@@ -42,6 +45,11 @@ def sentence(parameters: pika.ConnectionParameters, error: BaseException | str) 
     return f"RabbitMQ cannot be reached at {place}: {_reason(error)}."
 
 
+def is_trouble(error: BaseException) -> bool:
+    """Whether the broker or the network is to blame for what pika raised, and not a defect."""
+    return isinstance(error, ERRORS) or _is_reset_at_once(error)
+
+
 def is_declared_otherwise(error: BaseException | str) -> bool:
     """Whether a queue or exchange of ours exists with other arguments: trying again helps only after it is deleted."""
     is_refusal = isinstance(error, ChannelClosedByBroker) and error.reply_code == PRECONDITION_FAILED
@@ -52,12 +60,18 @@ def _reason(error: BaseException | str) -> str:
     if isinstance(error, str):
         return error
     found = _innermost(error)
+    if _is_reset_at_once(found):
+        return "it closes connections at once"
     for kinds, reason in REASONS:
         if isinstance(found, kinds):
             return reason
     if isinstance(found, ConnectionClosedByBroker):
         return REFUSALS.get(found.reply_code, _closed_with(found))
     return getattr(found, "strerror", None) or type(found).__name__
+
+
+def _is_reset_at_once(error: BaseException) -> bool:
+    return isinstance(error, ValueError) and RESET_AT_ONCE in str(error)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -1,5 +1,7 @@
 """The network to RabbitMQ breaks: no confirm that was not given, nothing received is lost, nobody waits for ever."""
 
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,6 +9,7 @@ from queue import Queue
 
 import pika
 import pytest
+from pika.adapters.utils.io_services_utils import StreamingConnectionMixin
 
 from common import config, topology
 from common.broker import connection as broker_connection
@@ -53,6 +56,22 @@ def consume(proxy: FaultProxy, amqp_url: str) -> Iterator[Consume]:
             return consumer, deliveries
 
         yield start
+
+
+@pytest.fixture
+def resets_are_faster_than_pika(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is reset at once is so before pika has looked at it, which by chance it is now and then."""
+    look_at = StreamingConnectionMixin.create_streaming_connection
+
+    def look_late(
+        self: object, protocol_factory: object, sock: socket.socket, *rest: object, **named: object
+    ) -> object:
+        poll = select.poll()
+        poll.register(sock, select.POLLHUP)
+        poll.poll(PATIENCE_SECONDS * 1000)
+        return look_at(self, protocol_factory, sock, *rest, **named)
+
+    monkeypatch.setattr(StreamingConnectionMixin, "create_streaming_connection", look_late)
 
 
 @pytest.fixture
@@ -158,6 +177,30 @@ def test_a_consumer_that_is_cut_is_given_again_what_it_did_not_settle(
     second = deliveries.get(timeout=PATIENCE_SECONDS)
     assert (second.body, second.count) == (b"unsettled", 1)
     second.ack()
+
+
+@pytest.mark.usefixtures("resets_are_faster_than_pika")
+def test_a_consumer_whose_connections_are_reset_at_once_goes_on_trying(proxy: FaultProxy, amqp_url: str) -> None:
+    proxy.cut()
+    consumer = Consumer(config.load({"ENTRA_SMS_AMQP_URL": through(proxy, amqp_url)}), "tests", [topology.REQUESTS], 10)
+    thread = threading.Thread(target=consumer.run, args=(lambda _: None,))
+    thread.start()
+    eventually(lambda: proxy.fired["refused"] >= 3 or not thread.is_alive(), within_seconds=PATIENCE_SECONDS)
+    assert thread.is_alive(), "the consumer has ended"
+    consumer.stop()
+    thread.join(PATIENCE_SECONDS)
+
+
+@pytest.mark.usefixtures("resets_are_faster_than_pika")
+def test_a_publisher_whose_connections_are_reset_at_once_says_so_and_logs_no_defect(
+    proxy: FaultProxy, amqp_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy.cut()
+    publisher = Publisher(config.load({"ENTRA_SMS_AMQP_URL": through(proxy, amqp_url)}), "tests")
+    with proxy.firing("refused"), pytest.raises(BrokerUnavailableError, match="it closes connections at once"):
+        publisher.publish(message(b"x"))
+    publisher.close()
+    assert "publisher_failed" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.usefixtures("impatient_heartbeat")
