@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, update
 
 from common.db.engine import batches
-from common.db.tables import changes, groups, memberships, rechecks
-from common.db.visible import is_visible
+from common.db.tables import changes, groups, memberships, rechecks, streams
+from common.db.visible import USER, is_visible
 from common.messages import Stream
 from worker.book import RECYCLE_BIN_DAYS, Writer
 from worker.mapping import GROUP_COLUMNS, Edge, Item
@@ -97,7 +97,8 @@ def sweep_groups(writer: Writer) -> None:
     """Remove groups and memberships that no round saw since the full one that just ended began.
 
     Edges to people and groups that left within the time in which they can be restored are spared: Graph lists them no
-    longer, and says nothing when they come back. The same holds for those whose removal waits for a decision.
+    longer, and says nothing when they come back. The same holds for those whose removal waits for a decision, and for
+    everybody who is unknown before the people have been read in full: he may be in the directory, or come back to it.
     """
     unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
     gone = hold_back_unseen(writer, Stream.GROUPS, unseen)
@@ -118,8 +119,14 @@ def _sweep_edges(writer: Writer) -> None:
         changes.c.kind.in_(("contact.removed", "group.removed")),
         changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
     )
+    nobody_read = exists().where(
+        streams.c.tenant_id == writer.tenant_id, streams.c.stream == Stream.USERS, streams.c.last_full_at.is_(None)
+    )
+    unknown = and_(memberships.c.member_type == USER, nobody_read)
     kept = or_(*(is_held(column, writer.tenant_id) for column in (memberships.c.group_id, memberships.c.member_id)))
-    unseen = and_(mine, memberships.c.generation < writer.generation, or_(is_visible(), ~restorable), ~kept)
+    unseen = and_(
+        mine, memberships.c.generation < writer.generation, or_(is_visible(), ~or_(restorable, unknown)), ~kept
+    )
     ids = [memberships.c.group_id, memberships.c.member_id]
     writer.remove_rows("membership.removed", memberships, unseen, ids)
 

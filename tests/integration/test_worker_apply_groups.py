@@ -17,8 +17,10 @@ STAFF, BOARD, GUESTS = (guid(name) for name in ("staff", "board", "guests"))
 
 @pytest.fixture
 def pen(shared_database_url: str) -> Iterator[Pen]:
+    """A book whose people have been read in full."""
     with lent_book(shared_database_url) as found:
         pen = Pen(found)
+        found.stream(Stream.USERS, last_full_at=pen.now)
         yield pen
         assert replayed(pen.database, found.tenant_id) == held(pen.database, found.tenant_id)
 
@@ -242,6 +244,14 @@ def test_a_sweep_removes_the_memberships_of_strangers(pen: Pen) -> None:
     pen.groups(group(STAFF, member(ANNA)), full=True)
     pen.full_round(Stream.GROUPS, [group(STAFF)])
     assert pen.edges() == set()
+
+
+def test_a_sweep_spares_the_memberships_of_strangers_before_the_people_were_read(pen: Pen) -> None:
+    """They may have left since the first full round of the groups, and be back before the people are read."""
+    pen.book.stream(Stream.USERS, last_full_at=None)
+    pen.groups(group(STAFF, member(ANNA), member(BERT, "device")), full=True)
+    pen.full_round(Stream.GROUPS, [group(STAFF)])
+    assert pen.edges() == {(STAFF, ANNA)}
 
 
 def test_a_sweep_leaves_other_tenants_alone(pen: Pen, shared_database_url: str) -> None:
