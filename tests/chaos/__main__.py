@@ -1,8 +1,8 @@
 """`make chaos`: the whole system with every kind of fault at once, and the proof that nothing was lost.
 
 The last line is one JSON object; exit status 1 unless the book is equal to the directory, nothing was lost, wrongly
-removed or left behind, no message is among the dead letters, no process crashed, every planned kind of fault hit
-somebody, and no marked value or secret was found where it must not be.
+removed or left behind, no message is among the dead letters, no process crashed or logged a traceback, every planned
+kind of fault hit somebody, and no marked value or secret was found where it must not be.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def main(seconds: float, seed: int, users: int, groups: int, patience: float) ->
     """Strike a running system with faults of every kind, and prove that nothing was lost.
 
     Own RabbitMQ and PostgreSQL, two webhooks behind a balancer, two workers, and a simulated directory in which people
-    come, change and go the whole time. From --seed 120 seconds draw at least one of each kind of fault: processes,
-    broker and database killed, networks cut, stalled and slowed, and whatever Graph may do. When it is over, the
-    address book has to equal the directory.
+    come, change and go the whole time. Two minutes hold each kind of fault at least once: processes, broker and
+    database killed, networks cut, stalled and slowed, and whatever Graph may do. When it is over, the address book has
+    to equal the directory.
     """
     exit_on_signals()
     try:
@@ -77,9 +77,10 @@ def _run(made: Stage, *, seed: int, seconds: float, patience_seconds: float) -> 
     verdict = calm.judge(made, founders)
     dead_letters = search.count_dead_letters(made)
     leaks = _leaks(made, storm)
+    tracebacks = search.tracebacks(made)
     planned = {strike.kind for strike in plan}
     unfired = sorted(planned - set(storm.fired))
-    _explain(verdict, leaks, unfired, storm)
+    _explain(verdict, leaks, unfired, storm, tracebacks)
     click.echo(
         json.dumps(
             {
@@ -96,12 +97,13 @@ def _run(made: Stage, *, seed: int, seconds: float, patience_seconds: float) -> 
                 "dead_letters": dead_letters,
                 "restarts": storm.restarts,
                 "crashes": len(storm.crashes),
+                "tracebacks": len(tracebacks),
                 "leaks": _leak_report(leaks),
                 "equal": until_equal is not None and not verdict.differing,
             }
         )
     )
-    bad = until_equal is None or not verdict.is_clean or dead_letters or unfired or storm.crashes or leaks
+    bad = until_equal is None or not verdict.is_clean or dead_letters or unfired or storm.crashes or tracebacks or leaks
     return 1 if bad else 0
 
 
@@ -120,7 +122,7 @@ def _leak_report(leaks: list[Leak]) -> dict[str, Any]:
     return {"count": len(leaks), "where": dict(where.most_common(_SHOWN))}
 
 
-def _explain(verdict: Verdict, leaks: list[Leak], unfired: list[str], storm: Storm) -> None:
+def _explain(verdict: Verdict, leaks: list[Leak], unfired: list[str], storm: Storm, tracebacks: list[str]) -> None:
     for words, found in (
         ("differ", verdict.differing),
         ("were lost", verdict.lost),
@@ -129,6 +131,7 @@ def _explain(verdict: Verdict, leaks: list[Leak], unfired: list[str], storm: Sto
         ("leaked", [str(leak) for leak in leaks]),
         ("of the planned kinds of faults hit nobody", unfired),
         ("of the processes crashed", storm.crashes),
+        ("tracebacks were logged", tracebacks),
     ):
         if found:
             click.echo(f"{len(found)} {words}: {', '.join(found[:_SHOWN])}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -131,12 +133,21 @@ def leaks_in_all(
     """Search `texts`, all logs, and the database's own files, in which people may be but no secret."""
     with stage.postgres.cluster.connect() as connection:
         connection.execute("CHECKPOINT")  # what is only in memory goes to the files
-    ours = [path for path in (stage.system.directory / "logs").glob("*.log") if path.stem.startswith(OUR_LOGS)]
     return [
         *(leak for where, content in texts for leak in leaks_in(where, content, people + secrets)),
-        *leaks_in_files(sorted(ours), people + secrets),
+        *leaks_in_files(_our_logs(stage), people + secrets),
         *leaks_in_files(sorted(stage.postgres.data.rglob("*")), secrets),
     ]
+
+
+def tracebacks(stage: Stage) -> list[str]:
+    """Return where our processes logged a traceback: a defect that they survived, or did not."""
+    needle = Needle("a traceback", re.compile(rb"Traceback \(most recent call last\)"))
+    return [leak.where for leak in leaks_in_files(_our_logs(stage), [needle])]
+
+
+def _our_logs(stage: Stage) -> list[Path]:
+    return sorted(path for path in (stage.system.directory / "logs").glob("*.log") if path.stem.startswith(OUR_LOGS))
 
 
 def _session() -> requests.Session:
