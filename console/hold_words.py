@@ -24,7 +24,7 @@ def warning(hold: Hold) -> str:
     are, were = ("is", "was") if hold.held == 1 else ("are", "were")
     return (
         f"{hold.things(hold.held)} of {shown(hold.tenant_name)} {are} not in the directory any more, but {were} not "
-        f"removed: {_limit(hold)} Look at them: {command('show', hold)}"
+        f"removed. {_limit(hold)} Look at them: {command('show', hold)}"
     )
 
 

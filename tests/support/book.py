@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -113,6 +113,14 @@ class Book:
         if not ended:
             self.stream(stream, hold_id=hold_id)
         return hold_id
+
+    def held_people(self, count: int = 25, **values: Any) -> int:
+        """A full sync three hours ago did not see so many people, of whom the second has no name; the hold's number."""
+        names = [f"Person {number:02}" if number != 2 else None for number in range(1, count + 1)]
+        ids = [self.person(name, guid(f"{self.tenant_id} {number}")) for number, name in enumerate(names, 1)]
+        began_at = datetime.now(UTC) - timedelta(hours=3)
+        facts = {"began_at": began_at, "book_size": 1001, "removal_limit": 100, "removed_before": 3}
+        return self.hold(Stream.USERS, *ids, **(facts | values))
 
     def hold_more(self, hold_id: int, stream: Stream, object_id: str) -> None:
         """One more removal in an open hold, noted now."""
