@@ -19,6 +19,7 @@ from console.reads.holds import Hold
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 NOTHING = "Nothing is held."
+HIGHEST = 2**31 - 1
 
 
 def of_tenant_option(command: Command) -> Command:
@@ -30,7 +31,7 @@ def of_tenant_option(command: Command) -> Command:
 
 def hold_argument(command: Command) -> Command:
     """Add ``HOLD``, which may be left out, to a command."""
-    return click.argument("hold", type=click.IntRange(min=1), required=False)(command)
+    return click.argument("hold", type=click.IntRange(1, HIGHEST), required=False)(command)
 
 
 def one_hold(connection: Connection, wanted: int | None, tenant: str | None, now: datetime) -> Hold:

@@ -89,6 +89,7 @@ def test_a_hold_that_there_is_not_is_told(contoso: Book, fabrikam: Book, entra_s
         1,
         "Error: There is no hold 999. Those there were: entra-sms holds list --all",
     )
+    assert entra_sms("holds", verb, str(10**20)).code == 2
     assert (foreign.code, foreign.words) == (1, f"Error: Hold {hold} is not of Fabrikam but of Contoso.")
 
 

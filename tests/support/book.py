@@ -119,7 +119,7 @@ class Book:
         names = [f"Person {number:02}" if number != 2 else None for number in range(1, count + 1)]
         ids = [self.person(name, guid(f"{self.tenant_id} {number}")) for number, name in enumerate(names, 1)]
         began_at = datetime.now(UTC) - timedelta(hours=3)
-        facts = {"began_at": began_at, "book_size": 1001, "removal_limit": 100, "removed_before": 3}
+        facts: dict[str, Any] = {"began_at": began_at, "book_size": 1001, "removal_limit": 100, "removed_before": 3}
         return self.hold(Stream.USERS, *ids, **(facts | values))
 
     def hold_more(self, hold_id: int, stream: Stream, object_id: str) -> None:
