@@ -14,7 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from common.errors import BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
-from common.graph.client import DeltaPage
+from common.graph.client import LOOP, DeltaPage
 from common.graph.resources import fingerprint
 from worker import cursors
 from worker.book import Counts
@@ -23,7 +23,6 @@ from worker.mapping import Item
 from worker.turn import Turn
 
 GIVE_WAY_SECONDS = 1.0
-LOOP = "Graph repeats a nextLink: the round would never end."
 
 
 def incremental_round(turn: Turn) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from common.clock import from_text, to_text
 from common.config import Settings
@@ -21,6 +22,7 @@ CHANGE_TYPES = "updated,deleted"
 CREATE_SUBSCRIPTION_SECONDS = 60.0
 """Graph calls the webhook twice before it answers a creation, and gives each call 10 s."""
 
+LOOP = "Graph repeats a nextLink: the round would never end."
 MEMBERS_PAGE = 999
 LIST_PAGES_LIMIT = 10_000
 
@@ -52,15 +54,18 @@ class GraphClient:
         self._http = http
         self._tokens = Tokens(settings, credentials, http.session)
         self._base = f"{http.root}/v1.0"
+        self._beginnings = {
+            stream: f"{self._base}/{stream}/delta?$select={','.join(SELECT[stream])}" for stream in Stream
+        }
 
     def first_page(self, stream: Stream) -> DeltaPage:
         """Begin a full round.
 
         Raises:
-            see `GraphHttp.call`.
+            BadPageError: the answer is no delta page, or leads elsewhere or to itself.
+            see `GraphHttp.call` for the others.
         """
-        address = f"{self._base}/{stream}/delta?$select={','.join(SELECT[stream])}"
-        return self._delta_page(self._http.call("GET", address, self._tokens))
+        return self._delta_page(self._http.call("GET", self._beginnings[stream], self._tokens))
 
     def page(self, link: str) -> DeltaPage:
         """Follow a nextLink or a deltaLink, verbatim.
@@ -71,7 +76,7 @@ class GraphClient:
         """
         page = self._delta_page(self._http.call("GET", link, self._tokens, carries_token=True))
         if page.next_link == link:
-            raise BadPageError("Graph repeats a nextLink: the round would never end.")
+            raise BadPageError(LOOP)
         return page
 
     def get(self, stream: Stream, object_id: str) -> dict[str, Any]:
@@ -149,6 +154,9 @@ class GraphClient:
         if link is None or (next_link is not None and delta_link is not None):
             raise BadPageError("A delta page must have exactly one of nextLink and deltaLink.")
         self._http.require_own_origin(link)  # before it is stored: a foreign cursor could never be followed
+        if unquote(link) in self._beginnings.values():
+            # Another round would begin under the name of this one, and not tell who left since this one began.
+            raise BadPageError(LOOP)
         return DeltaPage(_items(answer), next_link, delta_link)
 
     def _listed(self, address: str) -> Iterator[dict[str, Any]]:

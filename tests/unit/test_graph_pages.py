@@ -49,6 +49,21 @@ def page(**links: Any) -> dict[str, Any]:
 # Delta pages
 
 
+@pytest.mark.parametrize("link", ["{beginning}", "{escaped}"])
+@pytest.mark.parametrize("stream", list(Stream))
+def test_a_page_that_leads_back_to_the_beginning_is_refused(
+    mock: responses.RequestsMock, graph: GraphClient, stream: Stream, link: str
+) -> None:
+    """Another round would begin there, and who left since this one began would never be told."""
+    beginning = f"{GRAPH}/v1.0/{stream}/delta?$select={','.join(SELECT[stream])}"
+    back = link.format(beginning=beginning, escaped=beginning.replace("$", "%24").replace(",", "%2C"))
+    mock.get(f"{GRAPH}/v1.0/{stream}/delta", json=page(nextLink=back))
+    with pytest.raises(BadPageError, match="repeats a nextLink"):
+        graph.first_page(stream)
+    with pytest.raises(BadPageError, match="repeats a nextLink"):
+        graph.page(f"{GRAPH}/v1.0/{stream}/delta?$skiptoken=two")
+
+
 @pytest.mark.parametrize("stream", list(Stream))
 def test_a_full_round_begins_with_the_select_list_and_nothing_else(
     mock: responses.RequestsMock, graph: GraphClient, stream: Stream
