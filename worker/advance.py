@@ -36,7 +36,12 @@ from common.errors import (
     RetryLaterError,
     SettingsError,
 )
-from common.graph.answers import GraphNotFoundError, GraphRefusedError, GraphThrottledError
+from common.graph.answers import (
+    GraphNotFoundError,
+    GraphRefusedError,
+    GraphThrottledError,
+    TokenNotAcceptedError,
+)
 from common.graph.resources import fingerprint
 from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
 from worker import access, cursors, leases
@@ -122,6 +127,10 @@ class Advancer:
             work_left = self._take_turn(turn)
         except LeaseLostError:
             raise
+        except TokenNotAcceptedError as error:
+            trouble = self._once_is_chance(lease, error)
+            self._note_failure(lease, tenant, trouble)
+            raise trouble from error
         except EntraSmsError as error:
             self._note_failure(lease, tenant, error)
             raise
@@ -219,6 +228,12 @@ class Advancer:
             wait_seconds = (tenant.throttled_until - self._database.now(connection)).total_seconds()
         if wait_seconds > 0:
             raise GraphThrottledError("Graph asked to be left alone.", wait_seconds)
+
+    def _once_is_chance(self, lease: Lease, error: TokenNotAcceptedError) -> EntraSmsError:
+        """Return passing trouble, and `error` itself only when the turn before this one ended with it, too."""
+        with self._database.write() as connection:
+            row = leases.hold(self._database, connection, lease)
+        return error if row["last_error"] == str(error) else RetryLaterError(str(error))
 
     def _note_failure(self, lease: Lease, tenant: Tenant, error: EntraSmsError) -> None:
         """Write down why the turn failed, and let go of the lease."""

@@ -25,7 +25,13 @@ from common.db.engine import Database
 from common.db.tables import streams, subscriptions, tenants
 from common.db.tenants import Tenant, TenantState
 from common.errors import AccessError, EntraSmsError, RetryLaterError, SettingsError
-from common.graph.answers import GraphConflictError, GraphNotFoundError, GraphRefusedError, PermissionMissingError
+from common.graph.answers import (
+    GraphConflictError,
+    GraphNotFoundError,
+    GraphRefusedError,
+    PermissionMissingError,
+    TokenNotAcceptedError,
+)
 from common.graph.client import GraphClient, Subscription
 from common.messages import Reason, Stream, SyncRequest
 from common.secrets import Vault
@@ -62,6 +68,10 @@ class Reconciler:
             # To subscribe takes more than to read, and has a quota: the reading goes on, by polling.
             log.warning("subscriptions_denied", tenant=tenant_id, error=str(error))
             again_in, trouble = access.SLOW_POLL, str(error)
+        except TokenNotAcceptedError as error:
+            # It happens to valid tokens; whether it is more than that is told by the rounds.
+            log.warning("subscriptions_troubled", tenant=tenant_id, error=str(error))
+            again_in, trouble = AFTER_TROUBLE, str(error)
         except (AccessError, SettingsError) as error:
             access.note_failed(self._database, tenant, error)
             again_in, trouble = access.SLOW_POLL, str(error)

@@ -64,6 +64,10 @@ class GraphConflictError(EntraSmsError):
         self.existing_id = existing_id
 
 
+class TokenNotAcceptedError(AccessError):
+    """Graph does not accept a token that Entra has just issued (401): once is chance, it happens to valid tokens."""
+
+
 class PermissionMissingError(AccessError):
     """Graph knows the application but denies this request (403): a permission, a consent or room in a quota lacks."""
 
@@ -153,7 +157,7 @@ def _access_error(status: int, code: str, message: str) -> EntraSmsError:
     if inner and inner.group(1) in _TRANSIENT_INNER:
         return GraphUnavailableError(f"Graph answered {status}, caused by {inner.group(1)}.")
     if status == 401:
-        return AccessError(
+        return TokenNotAcceptedError(
             "Graph does not accept the access token.",
             "Check that the tenant id belongs to the directory in which the application is registered.",
             code or "401",

@@ -107,6 +107,32 @@ def test_the_book_becomes_equal_to_the_directory(bench: Bench, world: GraphWorld
     assert_equal(bench, world)
 
 
+def test_a_token_that_graph_does_not_accept_once_is_no_matter_of_access(bench: Bench, world: GraphWorld) -> None:
+    world.turn(transient_unauthorized=1.0)
+    with pytest.raises(RetryLaterError, match="does not accept the access token"):
+        bench.advance()
+    assert world.fired("transient_unauthorized") == 2
+    assert bench.tenant()["state"] == "active"
+
+    world.turn(transient_unauthorized=0.0)
+    sync(bench)
+    assert_equal(bench, world)
+
+    world.turn(transient_unauthorized=1.0)
+    with pytest.raises(RetryLaterError, match="does not accept the access token"):
+        bench.advance()
+    assert bench.tenant()["state"] == "active"
+
+
+def test_a_token_that_graph_does_not_accept_in_two_turns_in_a_row_is(bench: Bench, world: GraphWorld) -> None:
+    world.turn(transient_unauthorized=1.0)
+    with pytest.raises(RetryLaterError):
+        bench.advance()
+    with pytest.raises(AccessError):
+        bench.advance()
+    assert bench.tenant()["state"] == "access_failed"
+
+
 @pytest.mark.parametrize("hidden_share", [0.4, 0.5, 1.0])
 def test_a_directory_that_shows_a_part_of_itself_removes_nobody(
     bench: Bench, world: GraphWorld, hidden_share: float

@@ -294,6 +294,17 @@ def test_passing_trouble_in_a_403_is_no_matter_of_access(caretaker: Caretaker) -
     assert caretaker.ids() == set(caretaker.actual())
 
 
+def test_a_token_that_graph_does_not_accept_for_a_moment_is_no_matter_of_access(caretaker: Caretaker) -> None:
+    caretaker.world.turn(transient_unauthorized=1.0)
+    caretaker.look()
+    tenant = caretaker.tenant()
+    assert (tenant["state"], tenant["subscription_trouble"] is None) == ("active", False)
+    assert tenant["reconcile_at"] < utc_now() + timedelta(minutes=1)
+    caretaker.world.turn(transient_unauthorized=0.0)
+    caretaker.look()
+    assert caretaker.ids() == set(caretaker.actual())
+
+
 def test_a_throttled_subscription_service_is_left_alone_as_long_as_it_asks(caretaker: Caretaker) -> None:
     caretaker.world.turn(throttle_next=1, retry_after_seconds=600)
     caretaker.look()
