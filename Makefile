@@ -13,7 +13,7 @@ options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call optio
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke chaos test test-long load check bench lock venv clean
+.PHONY: help demo smoke chaos test test-long load check audit bench lock venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,11 +38,16 @@ test-long: $(READY) ## Play 5,000 random histories, then fuzz with 5,000 inputs 
 load: $(READY) ## Post to the webhook at a rate, among strangers, with a broker that comes and goes: SECONDS, RATE; ARGS
 	@$(BIN)/python -m tests.load $(call option,SECONDS,seconds) $(call option,RATE,rate) $(ARGS)
 
-check: $(READY) ## Lint, formatting, types, direction of imports
+check: $(READY) ## Lint, formatting, types, direction of imports, pinned dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.local.pins
+	$(BIN)/uv pip check --quiet --python $(BIN)/python
+
+audit: $(READY) ## Ask OSV over the network whether anything is known against the pinned dependencies
+	@$(BIN)/python -m deploy.local.audit
 
 bench: $(READY) ## Measure; ARGS goes to the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
