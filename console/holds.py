@@ -134,15 +134,15 @@ def reject(
 ) -> Exit:
     """Remove nobody, and read users and groups of the tenant again in full.
 
-    Whoever is in the directory then is no longer held. Whoever is not is held anew if it is too many again, so mend
-    the directory, or the access to it, before.
+    Whoever is in the directory then is no longer held. Those who are still missing are held anew if they are too many
+    again, and else removed; so mend the directory, or the access to it, before.
 
     Example: entra-sms holds reject 3 --wait
     """
     with installation.database.read() as connection:
         found = one_open_hold(connection, hold, tenant, installation.database.now(connection))
     output.note(
-        f"None of the {found.things(found.held)} is removed. Users and groups of {output.shown(found.tenant_name)} are "
+        f"This removes none of the {found.things(found.held)}. Users and groups of {output.shown(found.tenant_name)} are "
         "read again in full; whoever is in the directory is then no longer held."
     )
     return decision.decide(installation, found, Verb.REJECT_REMOVALS, wait=wait, timeout_seconds=timeout_seconds)

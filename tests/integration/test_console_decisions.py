@@ -199,7 +199,7 @@ def test_a_rejection_names_the_hold(contoso: Book, entra_sms: EntraSms, amqp_url
     commands, said = published(amqp_url, entra_sms, "holds", "reject")
 
     assert commands == [{"command": "reject_removals", "tenant": contoso.tenant_id, "hold": hold}]
-    assert "None of the 25 people is removed. Users and groups of Contoso are read again in full" in said
+    assert "This removes none of the 25 people. Users and groups of Contoso are read again in full" in said
 
 
 def test_waiting_for_a_rejection_ends_when_both_streams_were_read(
