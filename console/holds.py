@@ -142,7 +142,7 @@ def reject(
     with installation.database.read() as connection:
         found = one_open_hold(connection, hold, tenant, installation.database.now(connection))
     output.note(
-        f"This removes none of the {found.things(found.held)}. Users and groups of {output.shown(found.tenant_name)} are "
-        "read again in full; whoever is in the directory is then no longer held."
+        f"This removes none of the {found.things(found.held)}. Users and groups of {output.shown(found.tenant_name)} "
+        "are read again in full; whoever is in the directory is then no longer held."
     )
     return decision.decide(installation, found, Verb.REJECT_REMOVALS, wait=wait, timeout_seconds=timeout_seconds)
