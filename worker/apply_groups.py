@@ -127,6 +127,9 @@ def _sweep_edges(writer: Writer) -> None:
     unseen = and_(
         mine, memberships.c.generation < writer.generation, or_(is_visible(), ~or_(restorable, unknown)), ~kept
     )
+    # Who was away just while the group was listed is missing there, and nothing tells of his return: the list does.
+    doubtful = select(memberships.c.group_id).where(unseen, is_visible()).distinct()
+    writer.recheck(Stream.GROUPS, "members", list(writer.connection.scalars(doubtful)))
     ids = [memberships.c.group_id, memberships.c.member_id]
     writer.remove_rows("membership.removed", memberships, unseen, ids)
 

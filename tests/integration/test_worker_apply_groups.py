@@ -246,6 +246,16 @@ def test_a_sweep_removes_the_memberships_of_strangers(pen: Pen) -> None:
     assert pen.edges() == set()
 
 
+def test_a_group_whose_members_were_swept_is_read_since_one_may_have_been_away_only_while_it_was_listed(
+    pen: Pen,
+) -> None:
+    pen.users(person(ANNA), person(BERT))
+    pen.full_round(Stream.GROUPS, [group(STAFF, member(ANNA)), group(BOARD, member(BERT))])
+    pen.full_round(Stream.GROUPS, [group(STAFF), group(BOARD, member(BERT))])
+    assert pen.edges() == {(BOARD, BERT)}
+    assert pen.noted() == {("groups", STAFF, "members")}
+
+
 def test_a_sweep_spares_the_memberships_of_strangers_before_the_people_were_read(pen: Pen) -> None:
     """They may have left since the first full round of the groups, and be back before the people are read."""
     pen.book.stream(Stream.USERS, last_full_at=None)
