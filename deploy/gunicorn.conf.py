@@ -14,7 +14,7 @@ import gunicorn.http.wsgi  # type: ignore[import-untyped]
 
 from common import logging
 from common.errors import SettingsError
-from webhook import server
+from webhook import patience, server
 
 try:
     _settings = server.checked_settings()
@@ -31,7 +31,7 @@ keyfile = str(_settings.webhook_tls_key) if _settings.webhook_tls_key else None
 
 _tls = server.SharedTls()  # files are read again with a SIGHUP, which makes new processes from a new configuration
 
-worker_class = server.PatientWorker
+worker_class = patience.PatientWorker
 workers = _settings.webhook_processes
 threads = _settings.webhook_threads
 reuse_port = True  # without it, one process takes nearly all kept-alive connections

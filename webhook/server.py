@@ -1,45 +1,27 @@
-"""gunicorn as the webhook needs it: what it checks before it starts, patience with slow clients, its log, its metrics.
+"""gunicorn as the webhook needs it: what it checks before it starts, its TLS, its log, its metrics.
 
 `deploy/gunicorn.conf.py` wires this in. Nothing here is part of the application.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-import selectors
 import shutil
 import socket
 import ssl
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from common import logging
 from common.broker import connection as broker_connection
 from common.config import Settings, load
 from common.errors import SettingsError
 
-REQUEST_SECONDS = 10.0
-"""Longest time for one request, from its first byte to the end of the answer. Graph waits no longer either."""
-
-PRESSED_SECONDS = 3.0
-"""The same while others wait for a thread. A request that is all there has one for half of that, so it is never cut."""
-
 METRICS_HOST = "127.0.0.1"
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-_MALFORMED = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
-    b'{"error": "Bad Request"}\n'
-)
-
-log = logging.get("webhook")
 
 
 def checked_settings() -> Settings:
@@ -91,53 +73,6 @@ def _check_certificate(settings: Settings) -> None:
         ) from None
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """A threaded worker whose patience ends: gunicorn's own lets a slow client keep a thread for ever.
-
-    A connection on which nothing was said yet has no thread at all.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._began: dict[TConn, float] = {}
-
-    def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection a thread, but a new one only once its first bytes are there."""
-        if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
-            return
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self.on_pending_socket_readable, conn))
-
-    def handle(self, conn: TConn) -> Any:
-        self._began[conn] = time.monotonic()
-        try:
-            return super().handle(conn)
-        finally:
-            self._began.pop(conn, None)
-
-    def murder_keepalived(self, force: bool = False) -> None:
-        """Also cut the requests that take too long; gunicorn calls this at least once a second."""
-        super().murder_keepalived(force)
-        somebody_waits = self.tpool._work_queue.qsize() > 0  # noqa: SLF001 - the pool tells nobody otherwise
-        overdue = time.monotonic() - (PRESSED_SECONDS if somebody_waits else REQUEST_SECONDS)
-        for conn, began in list(self._began.items()):
-            if began < overdue:
-                _cut(conn)
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer what is no HTTP with a bare 400: gunicorn would explain, and log, what it was sent."""
-        if isinstance(exc, ssl.SSLError):
-            log.debug("tls_failed", error=type(exc).__name__)
-        elif isinstance(exc, ParseException):
-            log.info("malformed_request", error=type(exc).__name__)
-            _answer_malformed(client)
-        else:
-            super().handle_error(req, client, addr, exc)
-
-
 class SharedTls:
     """The TLS context of a process: gunicorn itself would read certificate and key anew for each connection."""
 
@@ -149,23 +84,6 @@ class SharedTls:
         if self._context is None:
             self._context = make()
         return self._context
-
-
-def _cut(conn: TConn) -> None:
-    """End both directions; the thread that waits for this client sees the end of the connection."""
-    try:
-        # Not SSLSocket.shutdown: that one takes the TLS state away from under the thread that reads.
-        socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
-    except OSError:
-        return  # it ended by itself
-    log.info("slow_client_cut")
-
-
-def _answer_malformed(client: socket.socket) -> None:
-    try:
-        client.sendall(_MALFORMED)
-    except OSError:
-        return  # nobody is there any more
 
 
 class LogLines(Logger):  # type: ignore[misc]  # gunicorn is not typed

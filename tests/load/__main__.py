@@ -23,7 +23,7 @@ from tests.support.broker import vhost_for
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(8), help="Length of the run.")
 @click.option("--rate", default=1_000.0, show_default=True, type=click.FloatRange(1), help="Honest posts a second.")
 @click.option("--connections", default=32, show_default=True, type=click.IntRange(1), help="That these come over.")
-@click.option("--slow-clients", default=16, show_default=True, type=click.IntRange(4), help="At once.")
+@click.option("--slow-clients", default=48, show_default=True, type=click.IntRange(4), help="At once.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1), help="Of the webhook.")
 @click.option("--threads", default=16, show_default=True, type=click.IntRange(1), help="Of each of them.")
 def main(seconds: float, rate: float, connections: int, slow_clients: int, processes: int, threads: int) -> None:

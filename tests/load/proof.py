@@ -52,6 +52,9 @@ class Seen:
     queued: frozenset[str]
     rss_mib: Sequence[float]
     faults_missing: Sequence[str]
+    defects: Sequence[str]
+    """What the webhook logged as an error, or not as a log line."""
+
     seconds: float
 
     @property
@@ -88,6 +91,8 @@ def failures(seen: Seen, *, timed: bool) -> list[str]:
     if forged := _numbers(seen.queued, FORGED):
         found.append(f"{len(forged)} forged notifications are in the queue.")
     found += _failures_of_strangers(seen)
+    if seen.defects:
+        found.append(f"The webhook logged {len(seen.defects)} errors, the first: {seen.defects[0]}")
     if seen.faults_missing:
         found.append(f"These faults hit no connection: {', '.join(seen.faults_missing)}.")
     if timed and (waited := longest_silence_seconds(seen.posted, seen.seconds)) > STARVED_SECONDS:

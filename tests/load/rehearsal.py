@@ -65,6 +65,7 @@ def rehearse(run: Run, amqp_url: str, plan: Plan) -> tuple[Seen, Mapping[str, in
             queued=ids_in_queue(amqp_url),
             rss_mib=webhook.rss_mib,
             faults_missing=weather.missing(),
+            defects=webhook.defects(),
             seconds=plan.seconds,
         )
         return seen, {str(fault): count for fault, count in proxy.fired.items()}

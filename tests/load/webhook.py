@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,18 @@ class Webhook:
 
     def look(self) -> None:
         self.rss_mib.append(sum(map(_rss_bytes, _family(self.running.process.pid))) / MIB)
+
+    def defects(self) -> list[str]:
+        """Its log lines that are errors, or no log lines."""
+        found = []
+        for line in self.running.log.read_text().splitlines():
+            try:
+                is_error = json.loads(line)["level"] == "error"
+            except (ValueError, KeyError):
+                is_error = True
+            if is_error:
+                found.append(line)
+        return found
 
     def lives(self) -> bool:
         return self.running.process.poll() is None

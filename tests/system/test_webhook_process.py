@@ -227,14 +227,31 @@ def test_slow_clients_are_cut_and_do_not_keep_the_threads(
     assert "slow_client_cut" in webhook.log.read_text()
 
 
-def test_connections_that_say_nothing_keep_no_thread(start_webhook: Start, unused_amqp_url: str) -> None:
+UNFINISHED = {
+    "nothing at all": None,
+    "TLS and nothing more": b"",
+    "half a line": b"POST /graph/noti",
+    "no end of the headers": b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\n",
+    "half a body": b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+    "half a chunked body": b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{",
+}
+
+
+@pytest.mark.parametrize("what", list(UNFINISHED))
+def test_clients_that_do_not_finish_keep_no_thread(
+    start_webhook: Start, unused_amqp_url: str, trusting: ssl.SSLContext, what: str
+) -> None:
     webhook = start_webhook(
         unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_PORT="0"
     )
     address = urlsplit(webhook.url)
-    with ExitStack() as silent:
-        for _ in range(20):
-            silent.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+    sent = UNFINISHED[what]
+    with ExitStack() as slow:
+        for _ in range(12):
+            client = slow.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
+            if sent is not None:
+                tls = slow.enter_context(trusting.wrap_socket(client, server_hostname=address.hostname))
+                tls.sendall(sent)
         webhook.session.close()
         assert webhook.get("/health/live").ok  # whose client waits for two seconds at most
 

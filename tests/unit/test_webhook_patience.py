@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from webhook.server import PRESSED_SECONDS, REQUEST_SECONDS, PatientWorker
+from webhook.patience import PRESSED_SECONDS, REQUEST_SECONDS, PatientWorker
 
 
 class Worker(PatientWorker):

@@ -1,0 +1,42 @@
+"""When a request is all there: at its last byte and not before, however it says how long it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.arrival import JUDGED_BYTES_LIMIT, needs_a_thread
+
+BEGINNING = b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\n"
+REQUESTS = {
+    "no body": BEGINNING + b"\r\n",
+    "a length": BEGINNING + b"Content-Length: 12\r\n\r\n" + b"\r\n\r\n" * 3,
+    "a length in small letters": BEGINNING + b"content-length:5\r\nX: y\r\n\r\nabcde",
+    "chunks": BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n",
+    "chunks with a trailer": BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", list(REQUESTS))
+def test_a_request_needs_a_thread_at_its_last_byte_and_not_before(what: str) -> None:
+    request = REQUESTS[what]
+    assert [needs_a_thread(request[:end]) for end in range(len(request) + 1)] == [False] * len(request) + [True]
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"hello\r\n\r\n",
+        BEGINNING + b"Content-Length: ten\r\n\r\n",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\nno number",
+        BEGINNING + b"Content-Length: 500\r\nExpect: 100-continue\r\n\r\n",
+        b"a" * JUDGED_BYTES_LIMIT,
+        BEGINNING + b"Content-Length: 100000\r\n\r\n" + b" " * JUDGED_BYTES_LIMIT,
+    ],
+)
+def test_what_cannot_be_judged_or_waits_for_us_needs_a_thread(received: bytes) -> None:
+    assert needs_a_thread(received)
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", BEGINNING, BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n"]))
+def test_whatever_arrives_is_judged(received: bytes, beginning: bytes) -> None:
+    assert needs_a_thread(beginning + received) in (True, False)
