@@ -59,6 +59,9 @@ class Reason(StrEnum):
 class SyncRequest:
     """Advance this stream of this tenant, once, after `requested_at`.
 
+    A full round answers what was asked for before it began. So whoever asks for one takes the time from the database;
+    for other requests the time is only told to people, and any clock will do.
+
     `object_ids` are hints: objects the sender has heard of. `follow_up` counts how often they were asked for before.
     `attempt` counts failures of this very request. `request_ids` name the operators' commands that it answers.
     """

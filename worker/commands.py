@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from common import logging
 from common.broker import outgoing
 from common.broker.publisher import Publisher
-from common.clock import utc_now
 from common.db import tenants
 from common.db.engine import Database
 from common.db.tenants import Tenant
@@ -37,7 +37,9 @@ class Commands:
         """
         meant = self._meant(command)
         keys = self._decide(command, meant) if command.verb in DECISIONS else _keys(command, meant)
-        requests = [outgoing.request(_request(command, key)) for key in keys]
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+        requests = [outgoing.request(_request(command, key, now)) for key in keys]
         self._publisher.publish_all(requests, timeout_seconds=10.0)
         log.info("command", verb=command.verb, tenants=len({key.tenant_id for key in keys}), streams=len(keys))
 
@@ -65,14 +67,14 @@ def _keys(command: Command, meant: Sequence[Tenant]) -> list[StreamKey]:
     return [StreamKey(tenant.tenant_id, stream) for tenant in meant for stream in streams]
 
 
-def _request(command: Command, key: StreamKey) -> SyncRequest:
+def _request(command: Command, key: StreamKey, now: datetime) -> SyncRequest:
     # An approval is answered by the very transaction that carries it out (`worker.holds`).
     answers = command.verb is not Verb.APPROVE_REMOVALS
     return SyncRequest(
         key.tenant_id,
         key.stream,
         Reason.OPERATOR,
-        utc_now(),
+        now,
         mode=Mode.FULL if command.verb in READS_EVERYTHING else Mode.INCREMENTAL,
         request_ids=(command.request_id,) if command.request_id and answers else (),
     )

@@ -45,6 +45,7 @@ class Wishes:
 
     full_reason: Reason | None = None
     full_requested_at: datetime | None = None
+    """On the database's clock, as all that it is compared with."""
     full_request_ids: tuple[str, ...] = ()
     request_ids: tuple[str, ...] = ()
 

@@ -13,7 +13,6 @@ from sqlalchemy import delete, update
 from common import logging
 from common.broker import outgoing
 from common.broker.publisher import Publisher
-from common.clock import utc_now
 from common.db.engine import Database
 from common.db.tables import subscriptions, tenants
 from common.messages import LifecycleEvent, LifecycleNotice, Mode, Reason, SyncRequest
@@ -52,5 +51,5 @@ class Lifecycle:
                 connection.execute(delete(subscriptions).where(*mine))
             connection.execute(update(tenants).where(tenants.c.tenant_id == notice.tenant_id).values(reconcile_at=now))
         if notice.event is not LifecycleEvent.REAUTHORIZATION_REQUIRED:
-            request = SyncRequest(notice.tenant_id, notice.stream, Reason.MISSED, utc_now(), mode=Mode.FULL)
+            request = SyncRequest(notice.tenant_id, notice.stream, Reason.MISSED, now, mode=Mode.FULL)
             self._publisher.publish(outgoing.request(request), timeout_seconds=10.0)
