@@ -85,7 +85,8 @@ def raise_for_answer(response: requests.Response, *, carries_token: bool) -> Non
     codes, message = error_of(response)
     code = codes[0] if codes else ""
     said = f"Graph answered {status} {code}".rstrip() + "."
-    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+    # A date is meant by the clock of whoever sent it: ours may be wrong by minutes.
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"), now=_moment(response.headers.get("Date")))
     if status == 429 or (status == 503 and retry_after is not None):
         raise GraphThrottledError(said, retry_after)
     if status >= 500 and status != 501:
@@ -134,8 +135,8 @@ def retry_after_seconds(value: str | None, *, now: float | None = None) -> float
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
 
 
-def _moment(text: str) -> float | None:
-    parts = email.utils.parsedate_tz(text)
+def _moment(text: str | None) -> float | None:
+    parts = email.utils.parsedate_tz(text) if text else None
     try:
         return None if parts is None else email.utils.mktime_tz(parts)
     except (ValueError, OverflowError):

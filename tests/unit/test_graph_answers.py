@@ -67,6 +67,18 @@ def test_throttling_may_name_a_date() -> None:
     assert retry_after_seconds(email.utils.formatdate(now + 90, usegmt=True), now=now) == 90.0
 
 
+@pytest.mark.parametrize("sent_at", [1_500_000_000, 1_900_000_000])
+def test_a_date_to_wait_for_is_read_by_the_clock_of_whoever_named_it(
+    mock: responses.RequestsMock, get: Get, sent_at: int
+) -> None:
+    dates = {"Date": sent_at, "Retry-After": sent_at + 90}
+    headers = {name: email.utils.formatdate(moment, usegmt=True) for name, moment in dates.items()}
+    mock.get(PATH, status=429, headers=headers, json=error("TooManyRequests"))
+    with pytest.raises(GraphThrottledError) as caught:
+        get()
+    assert caught.value.delay_seconds == 90.0
+
+
 def test_a_date_that_has_passed_asks_for_no_delay() -> None:
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
 
