@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ import pika
 from common import topology
 from common.messages import decode_request
 from tests.load.honest import NO_ANSWER, Posted
+from tests.load.weather import FORECAST
 from tests.load.wire import FORGED, HONEST
 
 RSS_FACTOR, RSS_SLACK_MIB = 1.10, 8.0
@@ -151,6 +152,24 @@ def _numbers(ids: frozenset[str], kind: int) -> set[int]:
     return {UUID(one).int & 0xFFFF_FFFF_FFFF for one in ids if UUID(one).int >> 96 == kind}
 
 
+def _by_weather(seen: Seen) -> dict[str, dict[str, float]]:
+    """Return how many posts a second were answered, and how many with 202, in each kind of weather."""
+    seconds: dict[str, float] = defaultdict(float)
+    answered: dict[str, Counter[bool]] = defaultdict(Counter)
+    for change, after in zip_longest(FORECAST, FORECAST[1:]):
+        seconds[change.name] += ((after.share if after else 1.0) - change.share) * seen.seconds
+    for _, sent_at, status, _ in seen.posted:
+        name = [change.name for change in FORECAST if change.share * seen.seconds <= sent_at][-1]
+        answered[name][status == 202] += status != NO_ANSWER
+    return {
+        name: {
+            "answered_per_s": round(answered[name].total() / seconds[name], 1),
+            "accepted_per_s": round(answered[name][True] / seconds[name], 1),
+        }
+        for name in seconds
+    }
+
+
 def as_json(seen: Seen, *, rate: float, fired: Mapping[str, int]) -> dict[str, Any]:
     """Return the figures that the run ends with."""
     milliseconds = [ms for _, _, status, ms in seen.posted if status != NO_ANSWER]
@@ -162,6 +181,7 @@ def as_json(seen: Seen, *, rate: float, fired: Mapping[str, int]) -> dict[str, A
         "by_status": {str(status): count for status, count in sorted(seen.statuses.items())},
         "ms": {"p50": round(percentile(milliseconds, 0.5), 1), "p99": round(percentile(milliseconds, 0.99), 1)},
         "ms_of_202": {"p50": round(percentile(accepted, 0.5), 1), "p99": round(percentile(accepted, 0.99), 1)},
+        "by_weather": _by_weather(seen),
         "longest_silence_s": round(longest_silence_seconds(seen.posted, seen.seconds), 2),
         "queue_ids": len(_numbers(seen.queued, HONEST)),
         "missing": len(seen.missing),
