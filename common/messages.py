@@ -108,6 +108,8 @@ class Verb(StrEnum):
     REJECT_REMOVALS = "reject_removals"
 
 
+NUMBERS_END = 2**31
+"""What a column of whole numbers holds in every database is below this."""
 DECISIONS = (Verb.APPROVE_REMOVALS, Verb.REJECT_REMOVALS)
 
 
@@ -184,8 +186,8 @@ def decode_command(body: bytes, request_id: str) -> Command:
         tenant=tenant.strip(),
         stream=None if stream == "*" else _choice(fields, "stream", Stream),
         request_id=request_id,
-        hold_id=_count(fields, "hold") if "hold" in fields else None,
-        up_to=_count(fields, "up_to") if "up_to" in fields else None,
+        hold_id=_count(fields, "hold", below=NUMBERS_END) if "hold" in fields else None,
+        up_to=_count(fields, "up_to", below=NUMBERS_END) if "up_to" in fields else None,
     )
     if command.verb in DECISIONS and not command.hold_id:
         raise MessageUnreadableError('"hold" is missing: give its number; `entra-sms holds list` tells it.')
@@ -249,8 +251,8 @@ def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _count(fields: dict[str, Any], name: str) -> int:
+def _count(fields: dict[str, Any], name: str, *, below: int = 1_000_000) -> int:
     value = fields.get(name, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1_000_000:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
         raise MessageUnreadableError(f'"{name}" must be a whole number from 0.')
     return value

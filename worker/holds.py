@@ -16,12 +16,11 @@ from sqlalchemy.engine import RowMapping
 
 from common.db.tables import contacts, held_removals, holds
 from common.errors import MessageUnreadableError
-from common.messages import Command, Mode, Reason, Stream, Verb
-from worker import cursors
+from common.messages import Command, Reason, Stream, Verb
 from worker.apply_groups import remove_groups
 from worker.book import Writer
 from worker.leases import StreamKey, hold
-from worker.removal_guard import close, count_held, is_too_many
+from worker.removal_guard import answer_approval, close, count_held, is_too_many
 from worker.turn import Turn
 
 
@@ -44,6 +43,12 @@ def note_decision(connection: Connection, tenant_ids: Sequence[str], command: Co
         raise MessageUnreadableError(f"This tenant has no hold {command.hold_id}; `entra-sms holds list` shows them.")
     if found["ended_at"] is not None and found["decision_request_id"] != command.request_id:
         raise MessageUnreadableError(f"The hold {command.hold_id} has ended already: {found['outcome']}.")
+    if (
+        found["ended_at"] is None
+        and found["decision_request_id"] not in (None, command.request_id)
+        and found["decision"]
+    ):
+        raise MessageUnreadableError(f"Somebody has just decided about hold {command.hold_id}: {found['decision']}.")
     if command.up_to is not None and command.up_to > found["last_number"]:
         raise MessageUnreadableError(f'"up_to" is too high: the last held removal has number {found["last_number"]}.')
     if found["ended_at"] is None:
@@ -91,18 +96,7 @@ def _approve(writer: Writer, stream: Stream, decided: RowMapping) -> None:
         writer.connection.execute(update(holds).where(holds.c.hold_id == decided["hold_id"]).values(undecided))
     else:
         close(writer, stream, "approved")
-    cursors.remember(
-        writer.connection,
-        writer.tenant_id,
-        stream,
-        mode=Mode.INCREMENTAL,
-        reason=Reason.APPROVED,
-        began_at=decided["decided_at"],
-        now=writer.now,
-        pages=0,
-        counts=writer.counts,
-        request_ids=[decided["decision_request_id"]],
-    )
+    answer_approval(writer, stream, decided["decided_at"], decided["decision_request_id"], writer.counts)
 
 
 def _remove(writer: Writer, stream: Stream, *, up_to: int | None) -> None:

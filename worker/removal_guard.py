@@ -15,7 +15,7 @@ Who is shown by the directory again is no longer held. `holds` carries out what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 from sqlalchemy import ColumnElement, Table, and_, delete, distinct, exists, func, insert, literal, select, update
@@ -24,7 +24,8 @@ from common import logging
 from common.db.engine import batches
 from common.db.tables import changes, contacts, groups, held_removals, holds, rechecks, streams
 from common.messages import Mode, Reason, Stream
-from worker.book import Writer
+from worker import cursors
+from worker.book import Counts, Writer
 
 WINDOW = timedelta(days=1)
 """What left within this time counts together: somebody who deletes a company takes more than one round for it."""
@@ -102,10 +103,30 @@ def let_go(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> None:
 
 def close(writer: Writer, stream: Stream, outcome: str) -> None:
     """End the hold: ``approved``, ``rejected``, or ``returned``, when nobody is left in it."""
-    ended = {"ended_at": writer.now, "outcome": outcome}
-    writer.connection.execute(update(holds).where(holds.c.hold_id == writer.hold_id).values(ended))
+    ended = update(holds).where(holds.c.hold_id == writer.hold_id).values(ended_at=writer.now, outcome=outcome)
+    decided = writer.connection.execute(
+        ended.returning(holds.c.decision, holds.c.decided_at, holds.c.decision_request_id)
+    ).one()
     _set_hold(writer, stream, None)
+    if outcome == "returned" and decided.decision == "approve":  # nobody is left to be removed: that is the answer
+        answer_approval(writer, stream, decided.decided_at, decided.decision_request_id, Counts())
     log.info("hold_ended", tenant=writer.tenant_id, stream=stream, outcome=outcome)
+
+
+def answer_approval(writer: Writer, stream: Stream, decided_at: datetime, request_id: str, counts: Counts) -> None:
+    """Tell whoever approved that it is done, and how many left."""
+    cursors.remember(
+        writer.connection,
+        writer.tenant_id,
+        stream,
+        mode=Mode.INCREMENTAL,
+        reason=Reason.APPROVED,
+        began_at=decided_at,
+        now=writer.now,
+        pages=0,
+        counts=counts,
+        request_ids=[request_id],
+    )
 
 
 def is_too_many(writer: Writer, stream: Stream, count: int) -> bool:

@@ -203,6 +203,32 @@ def test_a_hold_that_has_ended_is_not_decided_again(bench: Bench) -> None:
         carry_out(bench, reject(bench, request_id="r2"))
 
 
+def test_of_two_decisions_the_second_is_refused_until_the_first_is_carried_out(bench: Bench) -> None:
+    commands = Commands(bench.book.database, cast("Publisher", bench.publisher))
+    commands.carry_out(approve(bench, up_to=10))
+    with pytest.raises(MessageUnreadableError, match="Somebody has just decided"):
+        commands.carry_out(reject(bench, request_id="r2"))
+    bench.advance()
+    assert len(bench.pen.held()) == 30
+    carry_out(bench, approve(bench, up_to=40, request_id="r3"))
+    assert bench.pen.held() == {}
+
+
+def test_an_approval_is_answered_when_everybody_came_back_before_it(bench: Bench) -> None:
+    command = approve(bench)
+    bench.graph.on("on", page(*(person(one) for one in LEAVING), end="on"))
+
+    def decide() -> Any:
+        Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
+        return page(*(person(one) for one in LEAVING), end="on")
+
+    bench.graph.on("on", decide, page(end="on"))
+    bench.advance()
+    assert bench.people() == set(PEOPLE)
+    [answer] = [one for one in bench.history() if "r1" in one["request_ids"]]
+    assert (answer["outcome"], answer["removed"]) == ("ok", 0)
+
+
 def test_a_hold_is_decided_with_the_name_of_its_tenant(bench: Bench, shared_database_url: str) -> None:
     hold_id = open_hold(bench)
     with book(shared_database_url, "Fabrikam", "fabrikam.example") as other:

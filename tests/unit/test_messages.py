@@ -149,5 +149,9 @@ def test_a_decision_names_its_hold_and_what_was_shown_of_it() -> None:
         decode_command(b'{"command":"reject_removals","tenant":"contoso.com"}', "7")
     with pytest.raises(MessageUnreadableError, match=r'"up_to" is missing.*entra-sms holds show'):
         decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3}', "7")
+    large = b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":2147483647}'
+    assert decode_command(large, "7").up_to == 2_147_483_647
+    with pytest.raises(MessageUnreadableError, match='"up_to" must be a whole number'):
+        decode_command(large.replace(b"647}", b"648}"), "7")
     with pytest.raises(MessageUnreadableError, match='"up_to" must be a whole number'):
         decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":"all"}', "7")
