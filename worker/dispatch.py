@@ -94,9 +94,11 @@ class Dispatch:
             self._errands.submit(self._put_aside, delivery, "unreadable", str(error))
             return
         if delivery.count >= WORN_COUNT:
-            self._errands.submit(self._publish_anew, delivery, request)
+            self._errands.submit(self._publish_anew, [Waiting(request, delivery)])
             return
         self._inbox.put(Waiting(request, delivery))
+        if pile := self._inbox.take_pile(StreamKey(request.tenant_id, request.stream)):
+            self._errands.submit(self._publish_anew, pile)
 
     def _advance(self, key: StreamKey, waiting: Sequence[Waiting]) -> None:
         requests = [one.request for one in waiting]
@@ -180,14 +182,17 @@ class Dispatch:
         except RuntimeError:
             return  # closing: the delivery goes back to the broker
 
-    def _publish_anew(self, delivery: Delivery, request: SyncRequest) -> None:
-        """Let a fresh message stand for a delivery; when that cannot be, the old one has to do."""
+    def _publish_anew(self, waiting: Sequence[Waiting]) -> None:
+        """Let one fresh message stand for deliveries of a stream; when that cannot be, the old ones have to do."""
+        request = merged([one.request for one in waiting])
         try:
             self._publisher.publish(outgoing.request(request), timeout_seconds=PUBLISH_SECONDS)
         except BrokerUnavailableError:
-            self._inbox.put(Waiting(request, delivery))
+            for one in waiting:
+                self._inbox.put(one)
             return
-        delivery.ack()
+        for one in waiting:
+            one.delivery.ack()
 
     def _publish_dead(self, deliveries: Sequence[Delivery], reason: str, error: str) -> None:
         self._publisher.publish_all(
@@ -202,7 +207,7 @@ class Dispatch:
 
 
 def merged(requests: Sequence[SyncRequest]) -> SyncRequest:
-    """Return one request that asks for all that `requests` ask for, to be made again after a failure.
+    """Return one request that asks for all that `requests`, of one stream, ask for; to be made in their place.
 
     The most patient attempt count is kept, so that fresh notifications do not hide how long it has been failing; the
     least advanced follow-up, so that no object is asked for less often than it should be.

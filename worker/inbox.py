@@ -19,6 +19,8 @@ from worker.leases import StreamKey
 
 BURST_ROUNDS = 20.0
 ROUNDS_A_SECOND = 1.0
+PILE = 50
+"""So many requests of one stream wait at most as deliveries of their own: see `Inbox.take_pile`."""
 LOOK_SECONDS = 0.5
 """How often a waiting thread looks whether the inbox was closed: `close` must not take its lock."""
 
@@ -91,6 +93,16 @@ class Inbox:
                     return self._hand_out(self._ready.popleft())
                 self._changed.wait(self._pause_seconds())
             return None
+
+    def take_pile(self, key: StreamKey) -> list[Waiting]:
+        """Take all that waits for a stream under way if it is a pile, to be put together into one message.
+
+        Unsettled deliveries count towards the prefetch: those of a stream that takes long would use it up, and keep the
+        requests of all other streams from this worker.
+        """
+        with self._changed:
+            is_pile = key in self._busy and len(self._waiting.get(key, ())) >= PILE
+            return self._waiting.pop(key) if is_pile else []
 
     def done(self, key: StreamKey) -> None:
         """The round of this stream is over; what arrived meanwhile gets the next one."""

@@ -23,7 +23,7 @@ from tests.support.deliveries import CountedDelivery
 from tests.support.eventually import eventually
 from tests.support.pen import person
 from tests.support.recording_publisher import RecordingPublisher
-from tests.support.running_worker import Queues, RunningWorker
+from tests.support.running_worker import PREFETCH, Queues, RunningWorker
 from tests.support.scripted_graph import page
 from worker.commands import Commands
 from worker.dispatch import WORN_COUNT, Dispatch
@@ -218,6 +218,35 @@ def test_no_number_of_lost_connections_makes_a_dead_letter_of_a_request(
         may_go_on.set()
         assert sorted(set(counts)) == list(range(1, WORN_COUNT + 1))
         eventually(lambda: bench.history()[-1]["request_ids"] == ["r1"])
+        eventually(lambda: queues.count(topology.REQUESTS) == 0)
+    assert queues.count(topology.DEAD_LETTERS) == 0
+
+
+def test_a_backlog_of_one_stream_does_not_keep_the_requests_of_others_from_the_worker(
+    bench: Bench, queues: Queues, amqp_url: str
+) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def held_up() -> DeltaPage:
+        begun.set()
+        assert may_go_on.wait(120)
+        return page(end="live")
+
+    bench.graph.on("live", held_up, page(end="live"))
+    put(queues, bench.look("first"))
+    with running(bench, amqp_url) as worker:
+        assert begun.wait(30)
+        backlog = [f"r{number}" for number in range(3 * PREFETCH)]
+        for request_id in backlog:
+            put(queues, bench.look(request_id))
+        other = bench.request(stream=Stream.GROUPS)
+        put(queues, other)
+        key = StreamKey(other.tenant_id, Stream.GROUPS)
+        try:
+            eventually(lambda: worker.inbox.has_waiting(key), what="the request of the other stream")
+        finally:
+            may_go_on.set()
+        eventually(lambda: {one for row in bench.history() for one in row["request_ids"]} >= {"first", *backlog})
         eventually(lambda: queues.count(topology.REQUESTS) == 0)
     assert queues.count(topology.DEAD_LETTERS) == 0
 

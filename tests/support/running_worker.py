@@ -18,6 +18,8 @@ from worker.dispatch import Dispatch
 from worker.inbox import Inbox
 from worker.lifecycle import Lifecycle
 
+PREFETCH = 100
+
 
 @dataclass
 class Message:
@@ -97,7 +99,7 @@ class RunningWorker(AbstractContextManager["RunningWorker"]):
 
     def _started(self) -> tuple[Consumer, threading.Thread]:
         self.counts.clear()
-        consumer = Consumer(self._settings, "worker", self._queues, prefetch=100)
+        consumer = Consumer(self._settings, "worker", self._queues, prefetch=PREFETCH)
         thread = threading.Thread(target=consumer.run, args=(self._receive,))
         thread.start()
         return consumer, thread

@@ -8,7 +8,7 @@ import pytest
 from common.messages import Reason, Stream
 from tests.support.deliveries import TENANT, request, waiting
 from tests.support.eventually import eventually
-from worker.inbox import BURST_ROUNDS, Inbox, Pace, Waiting
+from worker.inbox import BURST_ROUNDS, PILE, Inbox, Pace, Waiting
 from worker.leases import StreamKey
 
 USERS, GROUPS = StreamKey(TENANT, Stream.USERS), StreamKey(TENANT, Stream.GROUPS)
@@ -246,3 +246,30 @@ def test_no_two_threads_ever_work_at_one_stream() -> None:
     for thread in threads:
         thread.join(10)
     assert clashes == []
+
+
+def test_what_piles_up_behind_a_stream_under_way_is_taken_as_a_whole() -> None:
+    inbox = Inbox()
+    inbox.put(waiting(request()))
+    taken = inbox.take()
+    assert taken is not None
+    key = taken[0]
+    for number in range(PILE):
+        assert inbox.take_pile(key) == []
+        inbox.put(waiting(request(minute=number)))
+    assert [one.request.requested_at.minute for one in inbox.take_pile(key)] == list(range(PILE))
+    assert not inbox.has_waiting(key)
+    inbox.done(key)
+    inbox.put(waiting(request()))
+    assert inbox.take() is not None
+
+
+def test_what_waits_for_a_stream_that_is_not_under_way_is_no_pile() -> None:
+    inbox = Inbox()
+    for _ in range(PILE + 1):
+        inbox.put(waiting(request()))
+    key = StreamKey(TENANT, Stream.USERS)
+    assert inbox.take_pile(key) == []
+    taken = inbox.take()
+    assert taken is not None
+    assert len(taken[1]) == PILE + 1
