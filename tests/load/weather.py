@@ -22,12 +22,13 @@ class Change:
 
 FORECAST = (
     Change(0.00, "calm", FaultProxy.restore),
-    Change(0.20, "slow", lambda proxy: proxy.slow(SLOW_BYTES_PER_SECOND, delay_seconds=SLOW_DELAY_SECONDS)),
-    Change(0.32, "calm", FaultProxy.restore),
-    Change(0.36, "stall", FaultProxy.stall),
-    Change(0.62, "calm", FaultProxy.restore),
-    Change(0.70, "cut", FaultProxy.cut),
-    Change(0.80, "calm", FaultProxy.restore),
+    Change(0.16, "slow", lambda proxy: proxy.slow(SLOW_BYTES_PER_SECOND, delay_seconds=SLOW_DELAY_SECONDS)),
+    Change(0.28, "calm", FaultProxy.restore),
+    Change(0.32, "stall", FaultProxy.stall),
+    Change(0.54, "calm", FaultProxy.restore),
+    Change(0.62, "stall", FaultProxy.stall),
+    Change(0.74, "cut", FaultProxy.cut),  # what was sent since the stall began is lost
+    Change(0.82, "calm", FaultProxy.restore),
 )
 FAULTS = ("slow", "stall", "cut")
 
