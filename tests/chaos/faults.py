@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from simulator.knobs import KNOBS
 from tests.chaos.plan import Strike
 from tests.chaos.stage import Post, Stage
-from tests.support.fault_proxy import Fault as NetworkFault
+from tests.support.fault_link import Fault as NetworkFault
 from tests.support.fault_proxy import FaultProxy
 
 SLOW_BYTES_PER_SECOND = 20_000

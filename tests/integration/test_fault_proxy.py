@@ -127,6 +127,16 @@ def test_a_cut_resets_both_sides_and_refuses_until_it_is_restored(proxy: FaultPr
     assert proxy.fired == {"cut": 1, "refused": 1}
 
 
+def test_a_cut_resets_also_those_who_have_just_come(proxy: FaultProxy) -> None:
+    for _ in range(20):
+        clients = [socket.create_connection(proxy.address, timeout=PATIENCE_SECONDS) for _ in range(10)]
+        proxy.cut()
+        for client in clients:
+            with client:
+                assert is_reset(client) or is_reset(client)  # its upstream may have said a byte before
+        proxy.restore()
+
+
 def test_a_cut_without_connections_has_not_fired(proxy: FaultProxy) -> None:
     proxy.cut()
     proxy.restore()
