@@ -326,6 +326,9 @@ class Model:
         with self.database.read() as connection:
             query = select(memberships.c.group_id).where(memberships.c.member_id == member_id)
             in_book = set(connection.scalars(query))
+            news = connection.execute(select(changes.c.sequence).where(changes.c.object_id == member_id)).first()
+        if news is None:  # in the recycle bin ever since the book was begun: what it has may be swept as a stranger's
+            in_book = set()
         mine = self.truth.member_of.get(member_id, set())
         self.unannounced |= {(group_id, member_id) for group_id in mine - in_book}
 
