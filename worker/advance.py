@@ -58,6 +58,10 @@ FAILED_ACCESS_REASONS = frozenset({Reason.POLL, Reason.OPERATOR})
 HELD_RECHECK = timedelta(hours=1)
 """While removals wait for a decision, a full round looks so often whether the directory shows everybody again."""
 
+GIVEN_UP_POLL = timedelta(minutes=1)
+"""A stream whose requests were given up is polled within this time, however seldom the others are: not at once, since
+what made them fail will often still be there."""
+
 log = logging.get("advance")
 
 
@@ -104,11 +108,14 @@ class Advancer:
         self._ask_again_later(key, requests, shown)
 
     def give_up(self, key: StreamKey, error: EntraSmsError) -> None:
-        """Leave the stream to the poll, and answer the commands that wait for it with `error`."""
+        """Leave the stream to the next poll, soon, and answer the commands that wait for it with `error`."""
         with self._database.write() as connection:
             row = leases.locked(connection, key)
-            if row is not None:
-                cursors.fail_commands(connection, key, row, str(error), self._database.now(connection))
+            if row is None:
+                return
+            now = self._database.now(connection)
+            leases.set_values(connection, key, {"next_poll_at": min(row["next_poll_at"], now + GIVEN_UP_POLL)})
+            cursors.fail_commands(connection, key, row, str(error), now)
 
     def _advance_under(self, lease: Lease, tenant: Tenant, reason: Reason, shown: set[str]) -> None:
         try:
@@ -240,8 +247,8 @@ class Advancer:
         if isinstance(error, GraphThrottledError) and error.delay_seconds:
             self._note_throttling(tenant, error.delay_seconds)
         if isinstance(error, AccessError | SettingsError):
-            access.note_failed(self._database, tenant, error)
             self.give_up(lease.key, error)
+            access.note_failed(self._database, tenant, error)  # last: it is to be polled slowly
         with self._database.write() as connection:
             row = leases.hold(self._database, connection, lease)
             cursors.note_failure(connection, lease.key, row, str(error))

@@ -136,6 +136,8 @@ class Dispatch:
             elif verdict.reaction is Reaction.GIVE_UP:
                 self._advancer.give_up(key, error if isinstance(error, EntraSmsError) else EntraSmsError(str(error)))
             elif verdict.reaction is Reaction.REJECT:
+                defect = f"A defect of the worker ({type(error).__name__}): its log tells more."
+                self._advancer.give_up(key, EntraSmsError(defect))
                 self._publish_dead([one.delivery for one in waiting], "defect", type(error).__name__)
         except RetryLaterError:
             self._put_back(waiting)

@@ -23,7 +23,7 @@ class Reaction(Enum):
     SETTLE = auto()
     """Settle: the failure is noted where it belongs."""
     REJECT = auto()
-    """To the dead letters, with the reason: a defect of ours, which the poll will meet again."""
+    """Give up, and make dead letters of the messages, with the reason: a defect of ours; the poll may meet it again."""
 
 
 @dataclass(frozen=True)

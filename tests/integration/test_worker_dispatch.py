@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,7 @@ from tests.support.pen import person
 from tests.support.recording_publisher import RecordingPublisher
 from tests.support.running_worker import PREFETCH, Queues, RunningWorker
 from tests.support.scripted_graph import page
+from worker.advance import GIVEN_UP_POLL
 from worker.commands import Commands
 from worker.dispatch import WORN_COUNT, Dispatch
 from worker.inbox import Inbox
@@ -147,6 +149,18 @@ def test_what_only_a_person_can_mend_is_settled_and_noted(bench: Bench, queues: 
     with running(bench, amqp_url):
         eventually(lambda: bench.tenant()["state"] == "access_failed")
     assert sum(queues.count(queue.name) for queue in topology.queues()) == 0
+
+
+def test_a_stream_whose_requests_were_given_up_is_polled_soon(bench: Bench, queues: Queues, amqp_url: str) -> None:
+    for trouble, request in ((DOWN, bench.request(attempt=8)), (TypeError("a defect"), bench.look("r1"))):
+        bench.book.stream(Stream.USERS, next_poll_at=utc_now() + timedelta(days=1))
+        bench.graph.on("live", trouble)
+        put(queues, request)
+        with running(bench, amqp_url):
+            eventually(lambda: bench.row()["next_poll_at"] < utc_now() + GIVEN_UP_POLL + timedelta(seconds=30))
+    answer = bench.history()[-1]
+    assert (answer["request_ids"], answer["outcome"]) == (["r1"], "failed")
+    assert answer["error"] == "A defect of the worker (TypeError): its log tells more."
 
 
 def test_a_defect_is_put_aside_and_the_loop_goes_on(bench: Bench, queues: Queues, amqp_url: str) -> None:

@@ -597,7 +597,8 @@ def test_a_failure_of_access_is_noted_with_its_reason_and_polled_slowly(synced: 
     tenant = synced.tenant()
     assert (tenant["state"], tenant["state_code"]) == ("access_failed", "AADSTS7000222")
     assert tenant["state_reason"] == "The client secret has expired. Make a new one."
-    assert synced.row(Stream.GROUPS)["next_poll_at"] > utc_now() + timedelta(minutes=10)
+    for stream in Stream:
+        assert synced.row(stream)["next_poll_at"] > utc_now() + timedelta(minutes=10)
 
 
 def test_a_tenant_without_access_is_asked_only_by_the_poll_and_by_operators(synced: Bench) -> None:
