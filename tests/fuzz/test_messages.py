@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from common.errors import MessageUnreadableError
 from common.messages import (
+    NUMBERS_END,
+    Command,
     LifecycleEvent,
     LifecycleNotice,
     Mode,
@@ -40,6 +42,8 @@ KINDS: dict[str, tuple[Callable[[bytes], Any], list[dict[str, Any]]]] = {
         [
             {"command": "full_resync", "tenant": "*", "stream": "users"},
             {"command": "sync_now", "tenant": "contoso.com"},
+            {"command": "approve_removals", "tenant": "contoso.com", "stream": "users", "hold": 7, "up_to": 42},
+            {"command": "reject_removals", "tenant": "*", "hold": 7},
         ],
     ),
 }
@@ -60,6 +64,8 @@ NASTY = [
     b'{"command":' * 20_000,
     b'{"command":"' + b"x" * 200_000 + b'","tenant":"*"}',
     b'{"command":["sync_now"],"tenant":"*"}',
+    b'{"command":"approve_removals","tenant":"*","hold":true,"up_to":1e400}',
+    b'{"command":"reject_removals","tenant":"*","hold":99999999999999999999}',
     b'{"attempt":' + b"9" * 5_000 + b"}",
     json.dumps(json.loads(encode(REQUEST)) | {"attempt": "x"}).encode(),
     json.dumps(json.loads(encode(REQUEST)) | {"object_ids": [None]}).encode(),
@@ -81,6 +87,8 @@ def test_whatever_lies_on_a_queue_is_read_or_refused_with_a_short_sentence(case:
         assert len(sentence) <= LONGEST_SENTENCE
         assert sentence.isprintable()
         return
+    if isinstance(message, Command):
+        assert all(number is None or 0 <= number < NUMBERS_END for number in (message.hold_id, message.up_to))
     if isinstance(message, SyncRequest | LifecycleNotice):
         assert decode(encode(message)) == message
 
