@@ -19,8 +19,8 @@ from pika.exceptions import (
 ERRORS: tuple[type[Exception], ...] = (AMQPError, AMQPConnectorException, OSError)
 """Everything that pika raises when the broker or the network is the trouble."""
 
-RESET_AT_ONCE = "getpeername() failed"
-"""What pika says in a ValueError when a connection is reset before it has looked at it."""
+RESET_AT_ONCE = ("getpeername() failed", "Expected self conn=")
+"""What pika says in a ValueError or a failed assertion when a connection ends before it has looked at it."""
 
 PRECONDITION_FAILED = 406
 REFUSALS = {403: "it refuses the user or the password", 530: "it has no such vhost, or does not let the user in"}
@@ -71,7 +71,7 @@ def _reason(error: BaseException | str) -> str:
 
 
 def _is_reset_at_once(error: BaseException) -> bool:
-    return isinstance(error, ValueError) and RESET_AT_ONCE in str(error)
+    return isinstance(error, ValueError | AssertionError) and any(words in str(error) for words in RESET_AT_ONCE)
 
 
 def _innermost(error: BaseException) -> BaseException:
