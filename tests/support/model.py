@@ -34,7 +34,13 @@ from common.db.tables import (
     streams,
     tenants,
 )
-from common.errors import BrokerUnavailableError, DatabaseUnavailableError, EntraSmsError, RetryLaterError
+from common.errors import (
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+    EntraSmsError,
+    MessageUnreadableError,
+    RetryLaterError,
+)
 from common.messages import Command, Mode, Reason, Stream, SyncRequest, Verb, decode_request, encode
 from deploy.local.comparison import book_of_database, book_of_directory, differences
 from simulator.access_tokens import AccessTokens
@@ -437,7 +443,7 @@ class Model:
         self._decisions += 1
         up_to = max(shown) if approve else None
         command = Command(verb, TENANT, None, f"decision {self._decisions}", hold_id, up_to)
-        with suppress(RetryLaterError):
+        with suppress(RetryLaterError, MessageUnreadableError):  # the broker is away; somebody has just decided
             Commands(self.database, cast("Publisher", self.queue)).carry_out(command)
 
     def _gone_for_good(self, hold_id: int) -> dict[int, str]:
