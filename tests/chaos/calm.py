@@ -22,7 +22,6 @@ _FEED = text(
     "SELECT object_id, kind, EXTRACT(EPOCH FROM at) AS at FROM changes "
     "WHERE tenant_id = :tenant AND kind IN ('contact.added', 'contact.removed') ORDER BY sequence"
 )
-_STATE = text("SELECT state FROM tenants WHERE tenant_id = :tenant")
 
 
 def restore(stage: Stage, storm: Storm) -> None:
@@ -79,12 +78,6 @@ def judge(stage: Stage, founders: set[str]) -> Verdict:
 
 def _let_an_operator_look_after_the_access(stage: Stage, tell: Callable[[str], None]) -> None:
     """A tenant whose secret was refused is asked slowly until somebody says that it works again: an operator does."""
-    engine = create_engine(stage.direct_database_url)
-    try:
-        with engine.connect() as connection:
-            state = connection.execute(_STATE, {"tenant": stage.control.tenant_id}).scalar_one()
-    finally:
-        engine.dispose()
-    if state != "active":
+    if not stage.is_tenant_active():
         tell("The tenant's access is marked as failed; an operator checks it.")
         stage.system.entra_sms("tenants", "check")

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from sqlalchemy import create_engine, text
+
 from deploy.local.control import Control
 from deploy.local.ports import Reservation
 from deploy.local.processes import Process
@@ -22,6 +24,7 @@ from tests.support.whole_system import IMPATIENT
 
 WEBHOOKS = WORKERS = 2
 _READY_SECONDS = 120.0
+_STATE = text("SELECT state FROM tenants WHERE tenant_id = :tenant")
 SETTINGS = IMPATIENT | {
     "ENTRA_SMS_SUBSCRIPTION_CHECK_SECONDS": "10",
     "ENTRA_SMS_SLICE_SECONDS": "3",
@@ -91,6 +94,16 @@ class Stage:
     @property
     def posts(self) -> list[Post]:
         return [*self.webhooks, *self.workers]
+
+    def is_tenant_active(self) -> bool:
+        """Whether the product believes that the tenant's access works."""
+        engine = create_engine(self.direct_database_url)
+        try:
+            with engine.connect() as connection:
+                state = connection.execute(_STATE, {"tenant": self.control.tenant_id}).scalar_one()
+        finally:
+            engine.dispose()
+        return bool(state == "active")
 
     def await_all_up(self) -> None:
         for post in self.posts:

@@ -6,7 +6,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+from sqlalchemy.exc import OperationalError
 
 from deploy.local.errors import LocalServiceError
 from deploy.local.processes import log_tail
@@ -18,7 +21,7 @@ from tests.chaos.stage import Post, Stage
 GRACE_SECONDS = 25.0
 """A fault that has hit nobody when it is over goes on until it has, at most so much longer."""
 OPERATORS_PATIENCE = 20
-_OPERATORS_PAUSE_SECONDS = 2.0
+_OPERATORS_PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 _CLIENT_STATES_EVERY_SECONDS = 5.0
 
@@ -113,14 +116,15 @@ class Storm:
 
         def check() -> None:
             for _ in range(OPERATORS_PATIENCE):
-                try:
+                # The check may fail, or the worker may not be told of it; and the database may be dead just now.
+                with suppress(LocalServiceError, OperationalError):
                     self._stage.system.entra_sms("tenants", "check")
-                except LocalServiceError:
                     time.sleep(_OPERATORS_PAUSE_SECONDS)
-                else:
-                    return
+                    if self._stage.is_tenant_active():
+                        return
+                time.sleep(_OPERATORS_PAUSE_SECONDS)
 
-        self._operators.append(threading.Thread(target=check))
+        self._operators.append(threading.Thread(target=check, daemon=True))
         self._operators[-1].start()
 
     def _collect_client_states(self) -> None:
