@@ -71,6 +71,9 @@ class VerifiedSession(requests.Session):
             raise requests.exceptions.InvalidURL("A foreign origin.")
         return super().send(request, **options)
 
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Find none: `requests` reads where a redirect leads even if it is not followed, and fails at nonsense."""
+
     def send_verbatim(self, prepared: requests.PreparedRequest, timeout_seconds: float | None) -> requests.Response:
         """Send a prepared request as it stands, under the same rules."""
         environment = self.merge_environment_settings(prepared.url or "", {}, False, self._verify, None)

@@ -63,6 +63,7 @@ def said(error: EntraSmsError) -> str:
 @given(body=anything, status=statuses, more=headers)
 @example(body=json.dumps({"error": {"code": "\x00" + "x" * 9_000}}).encode(), status=400, more={})
 @example(body=b"", status=200, more={})
+@example(body=b"", status=302, more={"Location": "\x80"})
 @example(body=b'{"error":' * 300 + b"1" + b"}" * 300, status=400, more={"Retry-After": "Thu, 32 Foo"})
 def test_an_answer_is_a_page_or_an_error_with_a_reaction(body: bytes, status: int, more: dict[str, str]) -> None:
     graph = RawGraph(RawAnswer(body, status, more)).client

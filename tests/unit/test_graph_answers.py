@@ -26,6 +26,7 @@ from common.graph.answers import (
 )
 from common.graph.http import GraphHttp
 from tests.support.graph import DELTA_LINK, GRAPH, CountedToken, error, settings
+from tests.support.raw_graph import RawAnswer, RawGraph
 
 PATH = f"{GRAPH}/v1.0/users/delta"
 Get = Callable[..., dict[str, Any]]
@@ -294,3 +295,10 @@ def test_the_code_of_an_error_is_repeated_as_a_word_that_every_database_keeps(
         get(carries_token=True)
     assert str(caught.value) == f"Graph answered 400 {repeated}".rstrip() + "."
     assert caught.value.code == repeated
+
+
+@pytest.mark.parametrize("location", ["https://[::1", "\x80", "//\xff@:x", ""])
+def test_where_a_redirect_leads_is_not_even_read(location: str) -> None:
+    graph = RawGraph(RawAnswer(b"", 302, {"Location": location})).client
+    with pytest.raises(GraphRefusedError, match="302"):
+        graph.page(DELTA_LINK)
