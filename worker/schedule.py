@@ -81,8 +81,10 @@ class Schedule:
     def _reconcile(self, tenant_id: str) -> None:
         try:
             self._reconciler.reconcile(tenant_id)
+        except EntraSmsError as error:
+            log.warning("reconcile_failed", tenant=tenant_id, error=str(error))  # the claim runs out: tried again
         except Exception:
-            log.exception("reconcile_failed", tenant=tenant_id)  # the claim runs out and it is tried again
+            log.exception("reconcile_failed", tenant=tenant_id)
 
     def _claim_polls(self) -> Sequence[StreamKey]:
         with self._database.write() as connection:

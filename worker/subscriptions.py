@@ -56,7 +56,11 @@ class Reconciler:
         self._vault = Vault(settings)
 
     def reconcile(self, tenant_id: str) -> None:
-        """Look at the subscriptions once, and note when to look again. Never raises one of `common.errors`."""
+        """Look at the subscriptions once, and note when to look again.
+
+        Raises:
+            DatabaseUnavailableError: it could not be noted; whatever else goes wrong is.
+        """
         with self._database.read() as connection:
             tenant = tenant_rows.get(connection, tenant_id)
         if tenant is None:

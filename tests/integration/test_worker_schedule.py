@@ -28,12 +28,15 @@ class RecordingReconciler:
 
     def __init__(self) -> None:
         self.looked_at: list[str] = []
+        self.error: Exception | None = None
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
     def reconcile(self, tenant_id: str) -> None:
         self.looked_at.append(tenant_id)
         assert self.may_go_on.wait(30)
+        if self.error is not None:
+            raise self.error
 
 
 class Timers:
@@ -167,6 +170,20 @@ def test_the_timers_outlive_a_broker_a_database_and_a_defect(small_book: Book, m
     timers.schedule.start()
     eventually(lambda: len(timers.polled()) == 2)
     timers.schedule.stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_defect"), [(DatabaseUnavailableError("It is away."), False), (KeyError("x"), True)]
+)
+def test_a_look_at_subscriptions_without_a_database_is_trouble_and_no_defect(
+    small_book: Book, error: Exception, is_defect: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timers = Timers(small_book)
+    timers.reconciler.error = error
+    timers.schedule._reconcile(small_book.tenant_id)
+    said = capsys.readouterr().out
+    assert "reconcile_failed" in said
+    assert ("Traceback" in said) is is_defect
 
 
 def test_a_broker_that_is_away_keeps_no_subscription_waiting(small_book: Book) -> None:
