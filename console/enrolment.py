@@ -69,13 +69,18 @@ def check(installation: Installation, credentials: Credentials, name: str) -> No
 
 
 def nudge(installation: Installation, tenant_id: str) -> bool:
-    """Ask the worker for a round of both streams now; tell whether it was told. It would come by itself, but later."""
+    """Ask the worker for a round of both streams now; tell whether it was told.
+
+    Where that cannot be, the streams are due as soon as it can: of a tenant whose access had failed they are not soon.
+    """
     try:
         for stream in Stream:
             request = SyncRequest(tenant_id, stream, Reason.OPERATOR, utc_now())
             installation.publish(outgoing.request(request))
     except BrokerUnavailableError as error:
-        output.warn(f"{error} So no worker could be told: the sync begins with the worker's next poll.")
+        with installation.database.write() as connection:
+            tenants.make_due(connection, tenant_id, installation.database.now(connection))
+        output.warn(f"{error} So no worker could be told: the sync begins when the worker is connected again.")
         return False
     return True
 

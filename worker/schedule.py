@@ -46,6 +46,7 @@ class Schedule:
         self._reconciliations = ThreadPoolExecutor(RECONCILIATIONS_AT_ONCE, thread_name_prefix="subscriptions")
         self._under_way: list[Future[None]] = []
         self._stopping = threading.Event()
+        self._said: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
 
     def start(self) -> None:
@@ -66,9 +67,13 @@ class Schedule:
         try:
             task()
         except EntraSmsError as error:
-            log.warning("tick_failed", error=str(error))
+            if str(error) != self._said.get(task.__name__):  # once a trouble, not once a second
+                self._said[task.__name__] = str(error)
+                log.warning("tick_failed", error=str(error))
         except Exception:
             log.exception("tick_failed")  # the loop's boundary: timers must outlive any defect
+        else:
+            self._said.pop(task.__name__, None)
 
     def _poll(self) -> None:
         self._publish_polls(self._claim_polls())

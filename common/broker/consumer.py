@@ -33,8 +33,8 @@ class Delivery:
     def __init__(self, queue: str, body: bytes, properties: Any, settle: Callable[[], None]) -> None:
         self.queue = queue
         self.body = body
-        self.message_id: str = properties.message_id or ""
-        self.type: str = properties.type or ""
+        self.message_id = _text(properties.message_id)
+        self.type = _text(properties.type)
         self.headers: Mapping[str, Any] = properties.headers or {}
         self._settle = settle
 
@@ -46,6 +46,11 @@ class Delivery:
     def ack(self) -> None:
         """Tell the broker that this message is dealt with; thread-safe."""
         self._settle()
+
+
+def _text(value: str | bytes | None) -> str:
+    """Return a property; pika leaves those that are no UTF-8 as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
 
 
 class Consumer:

@@ -116,12 +116,17 @@ def save(
         values |= {"removal_limit_count": removal_limit.count, "removal_limit_percent": removal_limit.percent}
     known = connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values)).rowcount > 0
     if known:
-        connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
+        make_due(connection, tenant_id, now)
         return False
     connection.execute(insert(tenants).values(tenant_id=tenant_id, created_at=now, **values))
     rows = [{"tenant_id": tenant_id, "stream": stream, "next_poll_at": now} for stream in Stream]
     connection.execute(insert(streams), rows)
     return True
+
+
+def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:
+    """Have the worker advance both streams as soon as it can."""
+    connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
 
 
 def get(connection: Connection, tenant_id: str) -> Tenant | None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pika
 import pytest
+from sqlalchemy import select
 
 from common import topology
 from common.config import load
 from common.db import tenants
 from common.db.engine import Database
+from common.db.tables import streams
 from common.db.tenants import RemovalLimit, TenantState
 from common.messages import Stream
 from common.secrets import Vault
@@ -132,9 +134,25 @@ def test_a_tenant_is_saved_although_the_broker_is_away(
 
     assert ended.code == 0
     assert "RabbitMQ cannot be reached" in ended.words
-    assert "the sync begins with the worker's next poll" in ended.words
+    assert "the sync begins when the worker is connected again" in ended.words
     assert "password-of-the-broker" not in ended.err
     assert len(saved(sqlite_url)) == 1
+
+
+def test_access_that_works_again_is_used_as_soon_as_there_is_a_broker(
+    given: dict[str, str], sqlite_url: str, directory: Simulator
+) -> None:
+    entra_sms = EntraSms({"database_url": sqlite_url, "amqp_url": NOBODY, **directory.settings})
+    entra_sms(*add(given))
+    book = Book(Database.from_url(sqlite_url), directory.tenant_id)
+    late = datetime.now(UTC) + timedelta(minutes=15)
+    book.tenant(state="access_failed", state_reason="Expired.")
+    for stream in Stream:
+        book.stream(stream, next_poll_at=late)
+
+    assert "when the worker is connected again" in entra_sms("tenants", "check").words
+    with book.database.read() as connection:
+        assert max(connection.scalars(select(streams.c.next_poll_at))) < late
 
 
 def test_a_known_tenant_is_updated_and_keeps_what_is_not_given(

@@ -84,6 +84,16 @@ def test_what_a_person_types_into_the_management_page_is_read_without_properties
     assert (delivery.message_id, delivery.type, delivery.headers.get("x-a"), delivery.count) == ("", "", None, 0)
 
 
+def test_properties_that_are_no_text_are_read_as_far_as_they_are(amqp_url: str, start: Start) -> None:
+    running = start(amqp_url, topology.COMMANDS)
+    eventually(running.consumer.is_connected)
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        properties = pika.BasicProperties(message_id=b"a\xff", type=b"\xfeb")
+        connection.channel().basic_publish(topology.EXCHANGE, "command.sync_now", b"{}", properties)
+    delivery = running.next()
+    assert (delivery.message_id, delivery.type) == ("a\ufffd", "\ufffdb")
+
+
 def test_one_consumer_serves_several_queues(amqp_url: str, start: Start) -> None:
     running = start(amqp_url, topology.REQUESTS, topology.COMMANDS)
     publish(amqp_url, b"1")

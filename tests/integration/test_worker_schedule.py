@@ -172,6 +172,27 @@ def test_the_timers_outlive_a_broker_a_database_and_a_defect(small_book: Book, m
     timers.schedule.stop()
 
 
+def test_a_trouble_of_the_timers_is_said_once_and_said_again_when_it_comes_back(
+    small_book: Book, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = Timers(small_book).schedule
+    away, other = DatabaseUnavailableError("It is away."), DatabaseUnavailableError("It is locked.")
+    troubles: list[Exception | None] = [away, away, other, other, None, other]
+
+    def claim_polls() -> list[Any]:
+        trouble = troubles.pop(0)
+        if trouble is not None:
+            raise trouble
+        return []
+
+    monkeypatch.setattr(schedule, "_claim_polls", claim_polls)
+    while troubles:
+        schedule._tick(schedule._poll)
+        schedule._tick(schedule._look_at_subscriptions)
+    said = [line for line in capsys.readouterr().out.splitlines() if "tick_failed" in line]
+    assert ["away" in line for line in said] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("error", "is_defect"), [(DatabaseUnavailableError("It is away."), False), (KeyError("x"), True)]
 )
