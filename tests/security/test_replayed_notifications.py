@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-from uuid import uuid4
 
 import pytest
-import requests
 
 from deploy.local.system import System
 from tests.support.eventually import eventually
-from tests.support.whole_system import await_equality, await_subscriptions, rows, trouble
+from tests.support.whole_system import (
+    await_equality,
+    await_subscriptions,
+    notification_of,
+    post_notifications,
+    rows,
+    trouble,
+)
 
 pytestmark = pytest.mark.system
 
 TIMES = 300
 ITEMS_A_POST = 30
-
-
-def recorded(system: System, change: dict[str, Any], client_state: str, subscription_id: str) -> dict[str, Any]:
-    """The notification of a change, as it went over the wire."""
-    return {
-        "changeType": "updated",
-        "clientState": client_state,
-        "resource": f"Users/{change['object_id']}",
-        "resourceData": {"@odata.type": "#Microsoft.Graph.User", "id": change["object_id"]},
-        "subscriptionExpirationDateTime": "2026-03-20T00:00:00Z",
-        "subscriptionId": subscription_id,
-        "tenantId": system.simulated().tenant_id,
-        "id": str(uuid4()),
-    }
-
-
-def post(system: System, items: list[dict[str, Any]]) -> None:
-    answer = requests.post(
-        f"https://localhost:{system.webhook_port}/graph/notifications",
-        json={"value": items},
-        verify=system.simulated().ca_file,
-        timeout=10,
-    )
-    assert answer.status_code == 202
 
 
 def test_what_is_replayed_hundreds_of_times_changes_nothing_and_brings_nobody_back(system: System) -> None:
@@ -61,10 +41,10 @@ def test_what_is_replayed_hundreds_of_times_changes_nothing_and_brings_nobody_ba
     before = rows(system, "SELECT * FROM changes ORDER BY sequence")
     asked_before, queued = control.graph_requests(), webhook.log.read_text().count("notifications_queued")
 
-    items = [recorded(system, one, users["clientState"], users["id"]) for one in of_users] * (TIMES // 3)
+    items = [notification_of(system, one, users) for one in of_users] * (TIMES // 3)
     random.Random(1).shuffle(items)
     for start in range(0, TIMES, ITEMS_A_POST):
-        post(system, items[start : start + ITEMS_A_POST])
+        post_notifications(system, items[start : start + ITEMS_A_POST])
     eventually(lambda: control.graph_requests() > asked_before, what="a look at the directory")
     system.entra_sms("sync", "--wait")  # what was asked before it is done when this is
 

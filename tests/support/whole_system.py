@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
+import requests
 from sqlalchemy import create_engine, text
 
 from deploy.local.comparison import book_of_database, book_of_directory, differences
@@ -61,3 +63,29 @@ def await_subscriptions(system: System) -> list[dict[str, Any]]:
         return found if len(found) == 2 else []
 
     return eventually(both, within_seconds=60, what="two subscriptions")
+
+
+def notification_of(system: System, change: dict[str, Any], subscription: dict[str, Any]) -> dict[str, Any]:
+    """Return what Graph would say of a change: nothing but the id, and the clientState of the subscription."""
+    noun = "Users" if change["kind"].startswith("user.") else "Groups"
+    return {
+        "changeType": "updated",
+        "clientState": subscription["clientState"],
+        "resource": f"{noun}/{change['object_id']}",
+        "resourceData": {"@odata.type": f"#Microsoft.Graph.{noun[:-1]}", "id": change["object_id"]},
+        "subscriptionExpirationDateTime": subscription["expirationDateTime"],
+        "subscriptionId": subscription["id"],
+        "tenantId": system.simulated().tenant_id,
+        "id": str(uuid4()),
+    }
+
+
+def post_notifications(system: System, items: list[dict[str, Any]]) -> None:
+    """Post `items` to the webhook as Graph does, and see that they are accepted."""
+    answer = requests.post(
+        f"https://localhost:{system.webhook_port}/graph/notifications",
+        json={"value": items},
+        verify=system.simulated().ca_file,
+        timeout=10,
+    )
+    assert answer.status_code == 202

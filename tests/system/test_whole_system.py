@@ -3,17 +3,17 @@
 import os
 import random
 import signal
-from uuid import uuid4
 
 import pytest
-import requests
 
 from deploy.local.system import System
 from tests.support.eventually import eventually
 from tests.support.whole_system import (
     await_equality,
     await_subscriptions,
+    notification_of,
     notifications,
+    post_notifications,
     rows,
     trouble,
 )
@@ -134,11 +134,14 @@ def test_each_notification_replayed_three_times_in_shuffled_order_changes_nothin
     before = system.simulated().changes_after(0)[-1:]
     _change(system, 40, seed=12)
     changes = system.simulated().changes_after(before[0]["seq"] if before else 0)
-    items = [_notification(system, change, subscriptions) for change in changes] * 3
+    items = [
+        notification_of(system, change, subscriptions["users" if change["kind"].startswith("user.") else "groups"])
+        for change in changes
+    ] * 3
     random.Random(1).shuffle(items)
 
     for start in range(0, len(items), 4):
-        _post(system, items[start : start + 4])
+        post_notifications(system, items[start : start + 4])
 
     await_equality(system)
     assert notifications(system)["dropped"] > 0, "the simulator itself announced something"
@@ -159,29 +162,3 @@ def test_a_worker_ends_cleanly_on_sigterm_and_leaves_no_lease_behind(system: Sys
     assert worker.wait(30) == 0
     assert {row["lease_holder"] for row in rows(system, "SELECT lease_holder FROM streams")} == {None}
     assert "worker_ended" in worker.log.read_text()
-
-
-def _notification(system: System, change: dict, subscriptions: dict[str, dict]) -> dict:
-    """What Graph would say of a change: nothing but the id, and the clientState of the subscription."""
-    noun, collection = ("Users", "users") if change["kind"].startswith("user.") else ("Groups", "groups")
-    subscription = subscriptions[collection]
-    return {
-        "changeType": "updated",
-        "clientState": subscription["clientState"],
-        "resource": f"{noun}/{change['object_id']}",
-        "resourceData": {"@odata.type": f"#Microsoft.Graph.{noun[:-1]}", "id": change["object_id"]},
-        "subscriptionExpirationDateTime": subscription["expirationDateTime"],
-        "subscriptionId": subscription["id"],
-        "tenantId": system.simulated().tenant_id,
-        "id": str(uuid4()),
-    }
-
-
-def _post(system: System, items: list[dict]) -> None:
-    answer = requests.post(
-        f"https://localhost:{system.webhook_port}/graph/notifications",
-        json={"value": items},
-        verify=system.simulated().ca_file,
-        timeout=10,
-    )
-    assert answer.status_code == 202
