@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
-from rich.console import Console
-from rich.text import Text
-from sqlalchemy import Connection
 
-from common.db.tenants import Tenant
 from common.phones import PhoneState
 from console import exporting, output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
-from console.exits import ConsoleError
 from console.exporting import Format
 from console.group_choice import one_group
 from console.listing import limit_option, say_that_there_is_more
-from console.person_card import facts_of, phone_cell
+from console.person_card import facts_of, show_list
+from console.person_choice import one_person
 from console.reads import members, people
 from console.reads.export import ExportedContact, every_contact
-from console.reads.people import Filter, Person
-
-CANDIDATES = 20
+from console.reads.people import Filter
 
 
 @click.group("contacts")
@@ -78,7 +70,7 @@ def list_(
         is_filtered = search or state or group
         output.note("Nobody in the address book is like that." if is_filtered else "The address book is empty.")
         return
-    _print(shown)
+    show_list(shown)
     say_that_there_is_more(len(shown), total, "people", "entra-sms contacts export")
 
 
@@ -95,7 +87,7 @@ def show(installation: Installation, /, *, tenant: str | None, person: str) -> N
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
-        somebody = _one_person(connection, found, person)
+        somebody = one_person(connection, found, person)
         output.facts(facts_of(connection, found, somebody))
 
 
@@ -116,32 +108,3 @@ def export(installation: Installation, /, *, tenant: str | None, form: Format) -
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
         exporting.write(every_contact(connection, found.tenant_id), ExportedContact, form)
-
-
-def _one_person(connection: Connection, tenant: Tenant, wanted: str) -> Person:
-    found = people.find(connection, tenant.tenant_id, wanted, region=tenant.default_region, limit=CANDIDATES + 1)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise ConsoleError(
-            f"Nobody in the address book of {output.shown(tenant.name)} is {output.shown(wanted)!r}. "
-            "Look for a part of the name or the number: entra-sms contacts list --search TEXT"
-        )
-    _print(found[:CANDIDATES], with_ids=True, console=output.stderr())
-    many = str(len(found)) if len(found) <= CANDIDATES else f"More than {CANDIDATES}"
-    raise ConsoleError(f"{many} people are meant by {output.shown(wanted)!r}. Give one of the ids.")
-
-
-def _print(shown: Sequence[Person], *, with_ids: bool = False, console: Console | None = None) -> None:
-    rows: list[list[str | Text | None]] = []
-    for person in shown:
-        number = phone_cell(person.phone, person.phone_state)
-        row = [person.display_name, number, person.mail or person.user_principal_name, _note(person)]
-        rows.append([person.object_id, *row] if with_ids else row)
-    headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
-    output.table(["OBJECT ID", *headings] if with_ids else headings, rows, console=console)
-
-
-def _note(person: Person) -> Text:
-    words = (("guest", person.is_guest), ("disabled", person.account_enabled is False))
-    return Text(", ".join(word for word, holds in words if holds))

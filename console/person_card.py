@@ -1,14 +1,16 @@
-"""A person as shown: the number first, then where it is from, then everything else."""
+"""A person as shown: a line in a list, and alone: the number first, then where it is from, then everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Connection
 
 from common.db.tenants import Tenant
 from common.phones import PhoneState
+from console import output
 from console.output import shown
 from console.reads import teams
 from console.reads.people import Person
@@ -26,6 +28,17 @@ def phone_cell(phone: str | None, state: PhoneState | None) -> Text:
     if state is None or state is PhoneState.OK:
         return Text(shown(phone))
     return Text(state, "yellow" if state is PhoneState.MISSING else "red")
+
+
+def show_list(shown_people: Sequence[Person], *, with_ids: bool = False, console: Console | None = None) -> None:
+    """Print a line for each person, on stdout unless told otherwise."""
+    rows: list[list[str | Text | None]] = []
+    for person in shown_people:
+        number = phone_cell(person.phone, person.phone_state)
+        row = [person.display_name, number, person.mail or person.user_principal_name, _note(person)]
+        rows.append([person.object_id, *row] if with_ids else row)
+    headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
+    output.table(["OBJECT ID", *headings] if with_ids else headings, rows, console=console)
 
 
 def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tuple[str, str | Text]]:
@@ -53,6 +66,11 @@ def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tup
 def names_of(found: Sequence[Team]) -> str:
     """Return the names on a line each; a group without a name goes by its id."""
     return "\n".join(shown(team.display_name or team.object_id) for team in found) or "-"
+
+
+def _note(person: Person) -> Text:
+    words = (("guest", person.is_guest), ("disabled", person.account_enabled is False))
+    return Text(", ".join(word for word, holds in words if holds))
 
 
 def _number(person: Person) -> Text:
