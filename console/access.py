@@ -27,7 +27,7 @@ def require_access(client: GraphClient, settings: Settings) -> None:
         _show(Proof("sign-in", error.reason))
         raise ConsoleError(str(error), Exit.ACCESS_REFUSED) from None
     except RetryLaterError as error:
-        raise ConsoleError(f"{error} {_where_to_look(error, settings)}", Exit.UNREACHABLE) from None
+        raise ConsoleError(f"{error} {where_to_look(error, settings)}", Exit.UNREACHABLE) from None
     _show(Proof("sign-in"))
     for proof in proofs:
         _show(proof)
@@ -47,7 +47,8 @@ def _show(proof: Proof) -> None:
         output.stderr().print(Padding(Text(proof.trouble), (0, 0, 0, 4), expand=False))
 
 
-def _where_to_look(error: RetryLaterError, settings: Settings) -> str:
+def where_to_look(error: RetryLaterError, settings: Settings) -> str:
+    """Return what may be wrong when Graph or the login service cannot be asked."""
     cause: BaseException | None = error.__context__
     if isinstance(cause, requests.exceptions.SSLError):
         trusted = f"the authorities in {settings.ca_bundle}" if settings.ca_bundle else "the public authorities"

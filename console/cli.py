@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "sync": "Bring the address book up to date now.",
     "status": "Show whether everything works, on one screen.",
     "holds": "Look at removals that were too many, and approve or reject them.",
+    "explain": "Tell why a person has this number or none, or is not in the address book.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }

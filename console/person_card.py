@@ -51,7 +51,7 @@ def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tup
         ("Number", _number(person)),
         ("Mobile phone", f"{shown(person.mobile_phone)}"),
         ("Business phones", shown(", ".join(person.business_phones))),
-        ("Usage location", _region(tenant, person)),
+        ("Usage location", region_of(tenant, person)),
         ("Mail", shown(person.mail)),
         ("Signs in as", shown(person.user_principal_name)),
         ("Account", {True: "enabled", False: "disabled", None: "not said"}[person.account_enabled]),
@@ -80,7 +80,8 @@ def _number(person: Person) -> Text:
     return Text.assemble((shown(person.phone), "bold green"), f" (from {source})")
 
 
-def _region(tenant: Tenant, person: Person) -> str:
+def region_of(tenant: Tenant, person: Person) -> str:
+    """Return the person's region, or in which the numbers are read instead."""
     if person.usage_location:
         return shown(person.usage_location)
     if tenant.default_region:
