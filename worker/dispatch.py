@@ -199,7 +199,15 @@ class Dispatch:
     def _publish_dead(self, deliveries: Sequence[Delivery], reason: str, error: str) -> None:
         self._publisher.publish_all(
             [
-                outgoing.dead_letter(one.body, queue=one.queue, message_type=one.type, reason=reason, error=error)
+                outgoing.dead_letter(
+                    one.body,
+                    queue=one.queue,
+                    message_type=one.type,
+                    reason=reason,
+                    error=error,
+                    message_id=one.message_id,
+                    replays=one.replays,
+                )
                 for one in deliveries
             ],
             timeout_seconds=PUBLISH_SECONDS,

@@ -17,6 +17,7 @@ from common import logging, topology
 from common.backoff import delay_seconds
 from common.broker import connection as broker_connection
 from common.broker import trouble
+from common.broker.outgoing import REPLAYS_HEADER
 from common.config import Settings
 from common.errors import BrokerUnavailableError
 
@@ -40,12 +41,20 @@ class Delivery:
 
     @property
     def count(self) -> int:
-        value = self.headers.get("x-delivery-count", 0)
-        return int(value) if isinstance(value, int) else 0
+        return self._number("x-delivery-count")
+
+    @property
+    def replays(self) -> int:
+        """How often an operator has replayed it from the dead letters."""
+        return self._number(REPLAYS_HEADER)
 
     def ack(self) -> None:
         """Tell the broker that this message is dealt with; thread-safe."""
         self._settle()
+
+    def _number(self, header: str) -> int:
+        value = self.headers.get(header, 0)
+        return int(value) if isinstance(value, int) else 0
 
 
 def _text(value: str | bytes | None) -> str:

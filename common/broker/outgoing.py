@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from common import messages, topology
 from common.messages import LifecycleNotice, SyncRequest, Verb
 
 FIRST_LINE_LIMIT = 200
+PROPERTY_BYTES = 255
+"""AMQP has no room for more in a message id or a type."""
+REPLAYS_HEADER = "x-replays"
+"""How often an operator has replayed the message from the dead letters."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,21 @@ def command(verb: Verb, fields: Mapping[str, str | int], message_id: str) -> Out
     return Outgoing(topology.EXCHANGE, topology.command_key(verb), "command", body, message_id=message_id)
 
 
-def dead_letter(body: bytes, *, queue: str, message_type: str, reason: str, error: str) -> Outgoing:
-    """Return `body` as a dead letter: where it came from, why it was given up, the first line of the error."""
+def dead_letter(
+    body: bytes, *, queue: str, message_type: str, reason: str, error: str, message_id: str = "", replays: int = 0
+) -> Outgoing:
+    """Return `body` as a dead letter: where it came from, why it was given up, the first line of the error.
+
+    It stays the same message: with its id, if it had one, and the count of its replays.
+    """
     first_line = error.splitlines()[0][:FIRST_LINE_LIMIT] if error else ""
-    headers = {"x-origin-queue": queue, "x-reason": reason, "x-error": first_line}
-    return Outgoing(topology.EXCHANGE, topology.REJECTED_KEY, message_type, body, headers)
+    headers: dict[str, str | int] = {"x-origin-queue": queue, "x-reason": reason, "x-error": first_line}
+    if replays:
+        headers[REPLAYS_HEADER] = replays
+    letter = Outgoing(topology.EXCHANGE, topology.REJECTED_KEY, _fitting(message_type), body, headers)
+    return replace(letter, message_id=_fitting(message_id)) if message_id else letter
+
+
+def _fitting(text: str) -> str:
+    """Return a property of a stranger's message cut to what AMQP takes: what was no text may have become longer."""
+    return text.encode()[:PROPERTY_BYTES].decode(errors="ignore")

@@ -44,3 +44,15 @@ def test_a_dead_letter_says_where_it_came_from_and_the_first_line_of_why() -> No
     assert letter.headers == {"x-origin-queue": "sync.requests", "x-reason": "unreadable", "x-error": "x" * 200}
     empty = outgoing.dead_letter(b"", queue="q", message_type="", reason="r", error="")
     assert replace(empty, message_id="").headers["x-error"] == ""
+
+
+def test_a_dead_letter_is_still_the_same_message() -> None:
+    letter = outgoing.dead_letter(
+        b"", queue="q", message_type="\ufffd" * 255, reason="r", error="", message_id="id-1", replays=2
+    )
+    nameless = outgoing.dead_letter(b"", queue="q", message_type="", reason="r", error="")
+
+    assert (letter.message_id, letter.headers["x-replays"]) == ("id-1", 2)
+    assert letter.type == "\ufffd" * 85  # AMQP takes 255 bytes
+    assert nameless.message_id
+    assert "x-replays" not in nameless.headers
