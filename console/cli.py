@@ -24,12 +24,13 @@ SUBCOMMANDS = {
     "tenants": "Add, check, list, show and remove the directories to be synced.",
     "sync": "Bring the address book up to date now.",
     "status": "Show whether everything works, on one screen.",
+    "dead-letters": "Look at messages that could not be done, and replay or drop them.",
     "holds": "Look at removals that were too many, and approve or reject them.",
     "explain": "Tell why a person has this number or none, or is not in the address book.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }
-"""Name -> what the overview says of it, in the order of the overview. The module `console.<name>` has `command`."""
+"""Name -> what the overview says of it, in order. Its module `console.<name>`, with _ for -, has `command`."""
 
 
 class Overview(click.Group):
@@ -41,7 +42,7 @@ class Overview(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - see above
         if cmd_name not in SUBCOMMANDS:
             return None
-        command: click.Command = import_module(f"console.{cmd_name}").command
+        command: click.Command = import_module(f"console.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

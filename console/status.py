@@ -144,4 +144,4 @@ def _print_broker(broker: Broker) -> None:
     dead = broker.messages(topology.DEAD_LETTERS)
     if dead:
         what = f"{output.plural(dead, 'message')} in {topology.DEAD_LETTERS}"
-        output.say(Text(f"  {what}; the headers of each say why it could not be done", "yellow"))
+        output.say(Text(f"  {what}; why: entra-sms dead-letters list", "yellow"))
