@@ -19,6 +19,7 @@ from console.listing import limit_option, say_that_there_is_more
 from console.person_card import names_of
 from console.reads import members, people, teams
 from console.reads.export import ExportedGroup, every_group
+from console.reads.group_paths import paths_of
 from console.reads.people import Filter
 from console.reads.teams import Team
 
@@ -117,7 +118,7 @@ def _facts_of(connection: Connection, tenant: Tenant, team: Team) -> list[tuple[
     reach = teams.reach(connection, tenant.tenant_id, team.object_id)
     reached = output.plural(reach.people, "person", "people")
     inside = teams.directly_in(connection, tenant.tenant_id, team.object_id)
-    around = teams.all_around(connection, tenant.tenant_id, team.object_id)
+    around = [path.team for path in paths_of(connection, tenant.tenant_id, team.object_id)]
     others = [
         f"{output.number(count)} of type {output.shown(kind)}"
         for kind, count in of_type.items()

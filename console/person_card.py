@@ -12,7 +12,7 @@ from common.db.tenants import Tenant
 from common.phones import PhoneState
 from console import output
 from console.output import shown
-from console.reads import teams
+from console.reads.group_paths import paths_of
 from console.reads.people import Person
 from console.reads.teams import Team
 
@@ -43,9 +43,7 @@ def show_list(shown_people: Sequence[Person], *, with_ids: bool = False, console
 
 def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tuple[str, str | Text]]:
     """Return everything that is known of a person, as names and values."""
-    direct = teams.directly_around(connection, tenant.tenant_id, person.object_id)
-    around = teams.all_around(connection, tenant.tenant_id, person.object_id)
-    through = [team for team in around if team not in direct]
+    paths = paths_of(connection, tenant.tenant_id, person.object_id)
     return [
         ("Name", shown(person.display_name)),
         ("Number", _number(person)),
@@ -58,8 +56,8 @@ def facts_of(connection: Connection, tenant: Tenant, person: Person) -> list[tup
         ("Type", "guest" if person.is_guest else shown(person.user_type).lower()),
         ("Object id", person.object_id),
         ("Tenant", shown(tenant.name)),
-        ("Groups", names_of(direct)),
-        ("Through groups", names_of(through)),
+        ("Groups", names_of([path.team for path in paths if path.is_direct])),
+        ("Through groups", names_of([path.team for path in paths if not path.is_direct])),
     ]
 
 

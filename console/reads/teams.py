@@ -131,16 +131,6 @@ def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[T
     return _with_ids(connection, tenant_id, ids)
 
 
-def directly_around(connection: Connection, tenant_id: str, member_id: str) -> list[Team]:
-    """Return the groups of which somebody or something is a member."""
-    return _with_ids(connection, tenant_id, members.groups_directly_around(tenant_id, member_id))
-
-
-def all_around(connection: Connection, tenant_id: str, member_id: str) -> list[Team]:
-    """Return the groups that hold somebody or something, directly or through other groups."""
-    return _with_ids(connection, tenant_id, select(members.groups_around(tenant_id, member_id).c.object_id))
-
-
 def _with_ids(connection: Connection, tenant_id: str, ids: Select[str]) -> list[Team]:
     return _teams(
         connection, select(*_COLUMNS).where(groups.c.tenant_id == tenant_id, groups.c.object_id.in_(ids)), None

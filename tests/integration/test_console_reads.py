@@ -155,6 +155,16 @@ def test_a_person_is_shown_with_groups_directly_and_through_groups(peopled: Book
     assert "Through groups   Everyone" in lines
 
 
+def test_only_the_groups_around_somebody_are_shown(peopled: Book, entra_sms: EntraSms) -> None:
+    peopled.group("Alone", ("group", peopled.group("Inner", ("device", guid("laptop")))))
+
+    person = entra_sms("contacts", "show", "Łukasz Zieliński").out
+    group = entra_sms("groups", "show", "Sales").out
+
+    assert person.splitlines()[-2:] == ["Groups           -", "Through groups   -"]
+    assert group.splitlines()[-1] == "Is in groups  Everyone"
+
+
 def test_groups_in_circles_end(contoso: Book, entra_sms: EntraSms) -> None:
     anna = contoso.person("Anna", phone="+48601234567")
     inner, middle, outer = (guid(name) for name in ("inner", "middle", "outer"))
