@@ -21,6 +21,7 @@ from console import times
 from console.explained import Explained
 from console.explained_fields import FIELDS
 from console.explained_number import HEAL
+from console.reads.people import as_guid
 
 COLUMNS = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in SELECT[Stream.USERS]}
 """Property of a user -> column of `contacts`."""
@@ -69,20 +70,25 @@ def ask(client: GraphClient, explained: Explained) -> Live:
         answer = client.get(Stream.USERS, explained.object_id)
     except GraphNotFoundError:
         return Live(False, None, [], _what_next(explained, is_known=False, differing=[]))
-    if str(answer.get("id")).lower() != explained.object_id:
+    if as_guid(str(answer.get("id"))) != explained.object_id:
         raise BadPageError("Graph answered with another object than the one that was asked for.")
-    values: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
-        try:
-            values[column] = _value(column, answer.get(name))
-        except ValueError:
-            what_next = (
-                "The worker leaves the book as it is, until Graph describes the person in a shape that it knows."
-            )
-            return Live(True, name, [], what_next)
+    try:
+        values = values_of(answer)
+    except ValueError as error:
+        what_next = "The worker leaves the book as it is, until Graph describes the person in a shape that it knows."
+        return Live(True, str(error), [], what_next)
     comparisons = _compared(values, explained)
     differing = [one.column for one in comparisons if not one.is_same]
     return Live(True, None, comparisons, _what_next(explained, is_known=True, differing=differing))
+
+
+def values_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column -> value of a user as Graph describes it.
+
+    Raises:
+        ValueError: a property is of an unknown shape; the text is its name, never the value.
+    """
+    return {column: _value(name, answer.get(name)) for name, column in COLUMNS.items()}
 
 
 def _compared(values: Mapping[str, Any], explained: Explained) -> list[Comparison]:
@@ -127,27 +133,19 @@ def _next_round(explained: Explained) -> str:
     return f"The next round is due at {at}, or sooner, when Graph notifies of a change. {still}"
 
 
-def _value(column: str, value: Any) -> Any:
-    """Read a property as the worker does.
-
-    Raises:
-        ValueError: it is of an unknown shape.
-    """
-    if column == "business_phones":
-        texts = [] if value is None else value
-        if not isinstance(texts, list):
-            raise ValueError(column)
-        return tuple(_text(text) for text in texts)
-    if value is None:
-        return None
-    if column == "account_enabled":
-        if not isinstance(value, bool):
-            raise ValueError(column)
+def _value(name: str, value: Any) -> Any:
+    if name == "businessPhones":
+        if not isinstance(value, list | None):
+            raise ValueError(name)
+        return tuple(_text(name, text) for text in value or [])
+    if name == "accountEnabled":
+        if not isinstance(value, bool | None):
+            raise ValueError(name)
         return value
-    return _text(value) or None
+    return _text(name, value) or None if value is not None else None
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise ValueError
-    return value.replace("\x00", "")
+        raise ValueError(name)
+    return value.replace("\x00", "")  # no NUL is in the book
