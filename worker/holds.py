@@ -14,7 +14,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy.engine import RowMapping
 
-from common.db.tables import contacts, held_removals, holds
+from common.db.tables import contacts, held_removals, holds, streams
 from common.errors import MessageUnreadableError
 from common.messages import Command, Reason, Stream, Verb
 from worker.apply_groups import remove_groups
@@ -59,7 +59,20 @@ def note_decision(connection: Connection, tenant_ids: Sequence[str], command: Co
             "decision_request_id": command.request_id,
         }
         connection.execute(update(holds).where(wanted).values(decided))
+        if command.verb is Verb.REJECT_REMOVALS:
+            _want_everything_read(connection, found["tenant_id"], now)
     return StreamKey(found["tenant_id"], Stream(found["stream"]))
+
+
+def _want_everything_read(connection: Connection, tenant_id: str, now: datetime) -> None:
+    """Note it in the rows: the cursor has moved past the held removals, so without full rounds nobody would tell them.
+
+    The command publishes requests as well, which begin them at once; those may be lost.
+    """
+    for stream in Stream:
+        mine = (streams.c.tenant_id == tenant_id, streams.c.stream == stream, streams.c.full_wanted_at.is_(None))
+        wish = {"full_wanted_at": now, "full_wanted_reason": Reason.OPERATOR}
+        connection.execute(update(streams).where(*mine).values(wish))
 
 
 def carry_out_decision(turn: Turn) -> None:

@@ -153,6 +153,19 @@ def test_a_rejection_that_finds_them_gone_all_the_same_holds_them_anew(bench: Be
     assert [one["outcome"] for one in bench.pen.holds()] == ["rejected", None]
 
 
+def test_a_rejection_reads_everything_again_although_its_requests_are_lost(bench: Bench) -> None:
+    bench.graph.on(FIRST, page(*(person(one) for one in PEOPLE[:1] + PEOPLE[40:]), end="later"))
+    bench.graph.on("later", page(end="later"))
+    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(reject(bench))
+    bench.publisher.sent.clear()
+    for stream in Stream:
+        bench.advance(bench.request(Reason.POLL, stream))
+        assert bench.row(stream)["last_full_at"] is not None
+    full = [(one["stream"], one["reason"]) for one in bench.history() if one["mode"] == "full"]
+    assert full == [("users", "first_sync"), ("users", "operator"), ("groups", "operator")]
+    assert sorted(bench.pen.held()) == sorted(LEAVING[1:])
+
+
 # Who decides, when, and once
 
 
