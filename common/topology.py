@@ -23,6 +23,8 @@ REQUESTS = "sync.requests"
 LIFECYCLE = "sync.lifecycle"
 COMMANDS = "sync.commands"
 DEAD_LETTERS = "sync.dead-letters"
+DEAD_LETTERS_LOCK = "sync.dead-letters.in-hand"
+"""Whoever has this queue for itself (exclusive) may take dead letters in hand; it is there for moments only."""
 
 DELAYS_SECONDS = (1, 5, 15, 60, 300, 900)
 """A delay is a queue of its own, since RabbitMQ expires messages only at the head of a queue."""

@@ -23,10 +23,10 @@ from common.messages import Command, LifecycleNotice, SyncRequest
 REPLAYS_LIMIT = 3
 """What failed after so many replays is replayed only by force."""
 
-ORIGINS = (topology.REQUESTS, topology.LIFECYCLE, topology.COMMANDS)
-"""A replay goes to one of these queues and nowhere else, whatever a header says."""
-
 DELIVERY_LIMIT = "delivery_limit"
+
+COUNTS = ("x-delivery-count", "x-acquired-count")
+"""How often a message was given out and came back; RabbitMQ writes them anew for each queue."""
 
 
 class Giver(StrEnum):
@@ -41,7 +41,7 @@ class Giver(StrEnum):
 class DeadLetter:
     """One message of the queue `sync.dead-letters`; `properties` and `headers` are as RabbitMQ delivers them.
 
-    `origin` is the queue in which it failed, "" if that is not known; `since` when it was put aside, if that is known.
+    `origin` is the queue in which it failed, "" if nothing tells; `since` when it was put aside, if that is known.
     """
 
     body: bytes
@@ -82,7 +82,7 @@ class DeadLetter:
     @property
     def times_returned(self) -> int:
         """How often it was taken out of the dead letters and put back, as RabbitMQ counts."""
-        return _number(self.headers, "x-delivery-count")
+        return _number(self.headers, COUNTS[0])
 
     @cached_property
     def message(self) -> SyncRequest | LifecycleNotice | Command | None:
@@ -96,7 +96,7 @@ class DeadLetter:
         """Read it as the workers at its origin do.
 
         Raises:
-            MessageUnreadableError: no worker can, or it is not known where it came from; with what is wrong.
+            MessageUnreadableError: no worker can, or it is not from a queue that workers take from; with what is wrong.
         """
         if self.origin == topology.REQUESTS:
             return messages.decode_request(self.body)
@@ -104,7 +104,7 @@ class DeadLetter:
             return messages.decode_lifecycle(self.body)
         if self.origin == topology.COMMANDS:
             return messages.decode_command(self.body, self.message_id)
-        raise MessageUnreadableError("It is not known from which queue it came.")
+        raise MessageUnreadableError("It came from no queue that a worker takes from.")
 
 
 def read(properties: Any, body: bytes) -> DeadLetter:
@@ -119,13 +119,12 @@ def read(properties: Any, body: bytes) -> DeadLetter:
         error, since = text(headers.get("x-error")), properties.timestamp
     else:
         giver, origin, reason, error, since = Giver.SOMEBODY, "", "", "", properties.timestamp
-    found = text(origin)
     return DeadLetter(
         body=body,
         headers=headers,
         properties=properties,
         giver=giver,
-        origin=found if found in ORIGINS else "",
+        origin=text(origin),
         reason=text(reason),
         error=error,
         since=_moment(since),

@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from common.broker.outgoing import REPLAYS_HEADER
 from common.clock import to_text
 from common.messages import LifecycleNotice, SyncRequest
 from console import dead_letter_words as words
 from console import output, times
-from console.dead_letter import DeadLetter, text
+from console.dead_letter import COUNTS, DeadLetter, Giver, text
 
 NAME_LENGTHS = (8, 13, 18, 23, 36)
 """Where the groups of a GUID end."""
@@ -54,21 +55,19 @@ def show_list(
 def facts_of(letter: DeadLetter, now: datetime) -> list[tuple[str, str | Text]]:
     """Return all that is known of a letter, as names and values."""
     since = f"{times.moment(letter.since)}, {times.ago(letter.since, now)}" if letter.since is not None else ""
-    properties = letter.properties
-    sent_by = " ".join(text(one) for one in (properties.app_id,) if one)
     return [
         ("Message", Text(letter.letter_id, "bold")),
-        ("Message id", output.shown(letter.message_id)),
+        *([("Message id", output.shown(letter.message_id))] if letter.message_id != letter.letter_id else []),
         ("Since", since),
         ("What", output.shown(words.what(letter))),
         ("From", output.shown(letter.origin)),
         ("Why", output.shown(words.why(letter))),
         ("Put there by", words.GIVERS[letter.giver]),
-        ("Sent by", output.shown(sent_by)),
+        ("Sent by", output.shown(text(letter.properties.app_id))),
         ("Type", output.shown(letter.type)),
         ("Replayed", output.plural(letter.replays, "time") if letter.replays else "never"),
         ("On replay", words.replay(letter)),
-        ("Headers", "\n".join(output.shown(line) for line in words.headers_in_words(letter))),
+        ("Headers", "\n".join(_headers_in_words(letter))),
         ("Body", _body_in_words(letter)),
     ]
 
@@ -107,6 +106,19 @@ def our_body(letter: DeadLetter) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.keys() <= OUR_FIELDS else None
+
+
+def _headers_in_words(letter: DeadLetter) -> list[str]:
+    """Return a line for each header but for those that other facts tell, and for the counts of looks."""
+    told = {*COUNTS, "x-origin-queue", "x-error", REPLAYS_HEADER}
+    if letter.giver is Giver.WORKER:
+        told.add("x-reason")  # otherwise it is the reason of the request itself
+    return [f"{output.shown(name)}: {_one_line(value)}" for name, value in letter.headers.items() if name not in told]
+
+
+def _one_line(value: Any) -> str:
+    plain = _plain(value)
+    return output.shown(plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False))
 
 
 def _body_in_words(letter: DeadLetter) -> str:

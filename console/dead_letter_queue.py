@@ -31,13 +31,12 @@ from common.broker.outgoing import REPLAYS_HEADER
 from common.errors import BrokerUnavailableError
 from console import dead_letter
 from console.connection import Installation
-from console.dead_letter import DeadLetter
+from console.dead_letter import COUNTS, DeadLetter
 from console.exits import ConsoleError
 
 MOST = 10_000
 """So many are taken in hand at most: the oldest. The others stay where they are."""
 
-LOCK = f"{topology.DEAD_LETTERS}.in-hand"
 WORN_COUNT = 10
 PATIENCE_SECONDS = 15.0
 LOOK_SECONDS = 0.1
@@ -181,7 +180,7 @@ class Hand:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                connection.channel().queue_declare(LOCK, exclusive=True)
+                connection.channel().queue_declare(topology.DEAD_LETTERS_LOCK, exclusive=True)
             except ChannelClosedByBroker as error:
                 if error.reply_code != LOCKED:
                     raise
@@ -215,7 +214,7 @@ def _ready(channel: Any) -> int:
 
 def _without_counts(letter: DeadLetter) -> pika.BasicProperties:
     """Return the properties of a letter as they were, without RabbitMQ's counts, and nothing that would send copies."""
-    left_out = ("x-delivery-count", "x-acquired-count", "CC", "BCC")
+    left_out = (*COUNTS, "CC", "BCC")
     found = letter.properties
     return pika.BasicProperties(
         content_type=found.content_type,

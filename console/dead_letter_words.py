@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from common import topology
-from common.broker.outgoing import REPLAYS_HEADER
 from common.errors import MessageUnreadableError
 from common.messages import Command, LifecycleEvent, LifecycleNotice, Mode, SyncRequest, Verb
 from console.dead_letter import DELIVERY_LIMIT, REPLAYS_LIMIT, DeadLetter, Giver
-from console.output import plural
+from console.output import plural, shown
 
 GIVERS = {
     Giver.WORKER: "the worker",
@@ -60,6 +59,12 @@ def origin(letter: DeadLetter) -> str:
     return letter.origin.removeprefix("sync.")
 
 
+def name_and_kind(letter: DeadLetter, name: str) -> str:
+    """Return a letter as it is spoken of in a line, e.g. ``4f0a6a7e: full_resync (sync.commands)``."""
+    kind = what(letter)
+    return f"{name}{f': {shown(kind)}' if kind else ''}{f' ({shown(letter.origin)})' if letter.origin else ''}"
+
+
 def refusal(letter: DeadLetter, *, force: bool) -> str | None:
     """Return why it is not replayed, or None if it is."""
     try:
@@ -97,9 +102,3 @@ def task(message: SyncRequest | LifecycleNotice | Command) -> str:
     whose = "all tenants" if message.tenant == "*" else f"tenant {message.tenant}"
     parts = [f"hold {message.hold_id}"] if message.hold_id else [str(message.stream or "users and groups")]
     return f"{TASKS[message.verb]}: {parts[0]} of {whose}"
-
-
-def headers_in_words(letter: DeadLetter) -> list[str]:
-    """Return each header as `name: value` but for those that the rest of a card tells."""
-    told = ("x-origin-queue", "x-reason" if letter.giver is Giver.WORKER else "", "x-error", REPLAYS_HEADER)
-    return [f"{name}: {value}" for name, value in sorted(letter.headers.items()) if name not in told]

@@ -73,7 +73,8 @@ def show(installation: Installation, /, *, wanted: str, as_json: bool) -> None:
     output.facts(dead_letter_card.facts_of(letter, utc_now()))
     output.note()
     if dead_letter_words.refusal(letter, force=True) is None:
-        output.note(f"To do it again:  entra-sms dead-letters replay {name}")
+        by_force = " --force" if dead_letter_words.refusal(letter, force=False) else ""
+        output.note(f"To do it again:  entra-sms dead-letters replay {name}{by_force}")
     output.note(f"To forget it:    entra-sms dead-letters drop {name}")
 
 
@@ -149,8 +150,7 @@ def _carry_out(
                 deed(hand, tag)
                 done += 1
                 missing.discard(_key(letter))
-                what = (dead_letter_words.what(letter), dead_letter_words.origin(letter))
-                output.say(f"{done_word} {named[letter.letter_id]}  {' of '.join(output.shown(one) for one in what)}")
+                output.say(f"{done_word} {dead_letter_words.name_and_kind(letter, named[letter.letter_id])}")
     for letter_id, _ in sorted(missing):
         output.note(f"{named[letter_id]} is no longer there: somebody else has replayed or dropped it.")
     if done > 1:

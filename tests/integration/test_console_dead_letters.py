@@ -151,6 +151,9 @@ def test_what_rabbitmq_gave_up_tells_when_and_from_where(entra_sms: EntraSms, de
     assert letter["since"][:2] == "20"
     assert "came back more than 20 times without being done" in shown.out
     assert "Put there by  RabbitMQ" in shown.out
+    assert '"reason": "delivery_limit", "queue": "sync.commands"' in " ".join(shown.out.split())
+    assert "x-reason: of its own" in shown.out
+    assert "x-delivery-count" not in shown.out
 
 
 def test_a_list_fits_a_terminal_of_80_columns(entra_sms: EntraSms, dead: Dead) -> None:
@@ -195,11 +198,12 @@ def test_no_number_of_looks_wears_a_letter_out_where_rabbitmq_counts_them(entra_
     limited = {"x-queue-type": "quorum", "x-delivery-limit": 20}  # RabbitMQ 4 has this limit unless told otherwise
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         connection.channel().queue_declare(topology.DEAD_LETTERS, durable=True, arguments=limited)
+        connection.channel().queue_declare("copies", durable=True)
         for number in range(3):
             properties = pika.BasicProperties(
                 message_id=guid(str(number)),
                 timestamp=1_772_439_330,
-                headers={"x-origin-queue": topology.COMMANDS, "x-reason": "defect", "CC": ["elsewhere"]},
+                headers={"x-origin-queue": topology.COMMANDS, "x-reason": "defect", "CC": ["copies"]},
             )
             connection.channel().basic_publish("", topology.DEAD_LETTERS, FULL_RESYNC, properties)
     first = eventually(lambda: found if len(found := listed(entra_sms)) == 3 else None)
@@ -207,6 +211,9 @@ def test_no_number_of_looks_wears_a_letter_out_where_rabbitmq_counts_them(entra_
     for _ in range(50):
         assert listed(entra_sms) == first
     assert [letter["message"] for letter in first] == [guid("0"), guid("1"), guid("2")]
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        copies = connection.channel().queue_declare("copies", passive=True).method.message_count
+    assert copies == 3  # those that RabbitMQ made when they were put there
 
 
 def test_two_who_look_at_once_see_all_of_it(entra_sms: EntraSms, dead: Dead, amqp_url: str) -> None:
@@ -224,6 +231,19 @@ def test_two_who_look_at_once_see_all_of_it(entra_sms: EntraSms, dead: Dead, amq
         thread.join()
 
     assert seen == [ids] * 6
+
+
+def test_whoever_lets_go_has_seen_them_back(dead: Dead, amqp_url: str) -> None:
+    for number in range(100):
+        dead.by_the_worker(f"{number}")
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        for _ in range(10):
+            hand = dead_letter_queue.Hand(_installation(amqp_url))
+            hand.take()
+            hand.let_go()
+            assert channel.queue_declare(topology.DEAD_LETTERS, passive=True).method.message_count == 100
+            hand.close()
 
 
 def test_whoever_does_not_let_go_is_told_of(
@@ -301,7 +321,8 @@ def test_show_tells_everything(entra_sms: EntraSms, dead: Dead) -> None:
     shown, as_json = entra_sms("dead-letters", "show", name[:6]), entra_sms("dead-letters", "show", name, "--json")
 
     words = " ".join(shown.out.split())
-    assert f"Message id {name}" in words
+    assert f"Message {name}" in words
+    assert "Message id" not in words  # the same
     assert f"It goes back to sync.requests, and a worker reads what has changed: users of tenant {TENANT}." in words
     assert "and 30 more: --json shows them" in words
     assert f"entra-sms dead-letters replay {name[:8]}" in shown.err
@@ -385,7 +406,7 @@ def test_a_replay_is_the_same_message_where_it_failed(entra_sms: EntraSms, dead:
 
     ended = entra_sms("dead-letters", "replay", guid("command")[:8], "--yes")
 
-    assert (ended.code, ended.out) == (0, f"Replayed {guid('command')[:8]}  full_resync of commands\n")
+    assert (ended.code, ended.out) == (0, f"Replayed {guid('command')[:8]}: full_resync (sync.commands)\n")
     message = dead.take(topology.COMMANDS)
     assert message is not None
     assert (message.body, message.message_id) == (FULL_RESYNC, guid("command"))
@@ -400,6 +421,7 @@ def test_what_was_replayed_three_times_is_replayed_by_force_only(entra_sms: Entr
 
     ended = entra_sms("dead-letters", "replay", "--all", "--yes")
     refused = entra_sms("dead-letters", "replay", thrice, "--yes")
+    assert f"replay {thrice[:8]} --force\n" in entra_sms("dead-letters", "show", thrice).err
 
     assert (ended.code, refused.code) == (1, 1)
     assert f"Replayed {twice[:8]}" in ended.out
@@ -419,7 +441,7 @@ def test_what_can_never_be_carried_out_stays(entra_sms: EntraSms, dead: Dead) ->
 
     assert (ended.code, ended.out) == (1, "")
     assert f"Not replayed: {unreadable[:8]}. It can never be carried out: The body is not JSON." in ended.words
-    assert f"Not replayed: {foreign[:8]}. It can never be carried out: It is not known" in ended.words
+    assert f"Not replayed: {foreign[:8]}. It can never be carried out: It came from no queue" in ended.words
     assert dead.left() == [unreadable, foreign]
 
 
@@ -431,8 +453,8 @@ def test_a_drop_removes_what_was_named_and_nothing_else(entra_sms: EntraSms, dea
     assert (ended.code, ended.out.splitlines()) == (
         0,
         [
-            f"Dropped {ids[0][:8]}  full_resync of commands",
-            f"Dropped {ids[2][:8]}  full_resync of commands",
+            f"Dropped {ids[0][:8]}: full_resync (sync.commands)",
+            f"Dropped {ids[2][:8]}: full_resync (sync.commands)",
             "Dropped 2 messages.",
         ],
     )
