@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.db.tenants import USUAL_REMOVAL_LIMIT, Agreement, Tenant, TenantState
@@ -23,7 +23,7 @@ from console.reads.people import Person
 from console.reads.traces import Held, Traces
 from tests.support.fuzzing import fuzz
 from tests.support.hostile import jsons, texts
-from worker.mapping import USER_COLUMNS, users_of
+from worker.mapping import TEXT_LIMIT, USER_COLUMNS, users_of
 
 NOW = datetime(2026, 3, 2, 8, 15, tzinfo=UTC)
 ANNA = "3f0a0000-0000-4000-8000-000000000001"
@@ -144,6 +144,9 @@ def test_every_property_that_is_asked_for_has_its_column() -> None:
 
 @fuzz()
 @given(properties=st.dictionaries(st.sampled_from(sorted(COLUMNS)), st.booleans() | texts | st.lists(texts) | jsons))
+@example(properties={"mobilePhone": "1" * TEXT_LIMIT})
+@example(properties={"mobilePhone": "1" * (TEXT_LIMIT + 1)})
+@example(properties={"businessPhones": ["22 123 45 67", "1" * (TEXT_LIMIT + 1)]})
 def test_an_answer_is_read_as_the_worker_reads_it(properties: dict[str, Any]) -> None:
     [item] = users_of([{"id": ANNA, **properties}])
 
