@@ -32,6 +32,9 @@ DELAYS_SECONDS = (1, 5, 15, 60, 300, 900)
 DELIVERY_LIMIT = 20
 """RabbitMQ's own backstop; requests are published anew long before (`worker.dispatch`)."""
 
+LOOKS_LIMIT = 1_000_000
+"""Each look at a dead letter counts as a delivery; RabbitMQ 4 would drop it after the twentieth."""
+
 DELAYED_KEY = "request.delayed"
 DEAD_KEY = "dead.broker"
 REJECTED_KEY = "dead.worker"
@@ -80,7 +83,7 @@ def queues() -> tuple[Queue, ...]:
         Queue(REQUESTS, _work_arguments(), ("request.*",)),
         Queue(LIFECYCLE, _work_arguments(), ("lifecycle.*",)),
         Queue(COMMANDS, _work_arguments(), ("command.*",)),
-        Queue(DEAD_LETTERS, {"x-queue-type": "quorum"}, ("dead.*",)),
+        Queue(DEAD_LETTERS, {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT}, ("dead.*",)),
         *(Queue(delayed_queue(step), _delay_arguments(step)) for step in DELAYS_SECONDS),
     )
 

@@ -58,3 +58,9 @@ def test_everything_is_declared_durable_and_bound() -> None:
     assert all(call.kwargs["durable"] for call in channel.queue_declare.call_args_list)
     assert len(channel.queue_declare.call_args_list) == len(topology.queues())
     assert len(channel.queue_bind.call_args_list) == 4
+
+
+def test_looking_at_dead_letters_again_and_again_loses_none() -> None:
+    """RabbitMQ 4 drops from a quorum queue without a dead-letter exchange what was looked at twenty times."""
+    [dead_letters] = [queue for queue in topology.queues() if queue.name == topology.DEAD_LETTERS]
+    assert dead_letters.arguments["x-delivery-limit"] >= 1_000_000
