@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+import structlog
 from sqlalchemy import select
+from structlog.testing import LogCapture
 
 from common.broker.publisher import Publisher
 from common.clock import utc_now
@@ -50,6 +52,14 @@ class Timers:
 
     def polled(self) -> set[tuple[str, str]]:
         return {(body["tenant_id"], body["stream"]) for body in self.publisher.bodies}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The lines that the timers log."""
+    capture = LogCapture()
+    monkeypatch.setattr("worker.schedule.log", structlog.wrap_logger(structlog.ReturnLogger(), processors=[capture]))
+    return capture.entries
 
 
 @pytest.fixture
@@ -173,7 +183,7 @@ def test_the_timers_outlive_a_broker_a_database_and_a_defect(small_book: Book, m
 
 
 def test_a_trouble_of_the_timers_is_said_once_and_said_again_when_it_comes_back(
-    small_book: Book, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small_book: Book, monkeypatch: pytest.MonkeyPatch, said: list[Any]
 ) -> None:
     schedule = Timers(small_book).schedule
     away, other = DatabaseUnavailableError("It is away."), DatabaseUnavailableError("It is locked.")
@@ -189,22 +199,20 @@ def test_a_trouble_of_the_timers_is_said_once_and_said_again_when_it_comes_back(
     while troubles:
         schedule._tick(schedule._poll)
         schedule._tick(schedule._look_at_subscriptions)
-    said = [line for line in capsys.readouterr().out.splitlines() if "tick_failed" in line]
-    assert ["away" in line for line in said] == [True, False, False]
+    assert [line["error"] for line in said] == ["It is away.", "It is locked.", "It is locked."]
 
 
 @pytest.mark.parametrize(
     ("error", "is_defect"), [(DatabaseUnavailableError("It is away."), False), (KeyError("x"), True)]
 )
 def test_a_look_at_subscriptions_without_a_database_is_trouble_and_no_defect(
-    small_book: Book, error: Exception, is_defect: bool, capsys: pytest.CaptureFixture[str]
+    small_book: Book, error: Exception, is_defect: bool, said: list[Any]
 ) -> None:
     timers = Timers(small_book)
     timers.reconciler.error = error
     timers.schedule._reconcile(small_book.tenant_id)
-    said = capsys.readouterr().out
-    assert "reconcile_failed" in said
-    assert ("Traceback" in said) is is_defect
+    assert [line["event"] for line in said] == ["reconcile_failed"]
+    assert said[0].get("exc_info", False) is is_defect  # a defect is logged with its traceback
 
 
 def test_a_broker_that_is_away_keeps_no_subscription_waiting(small_book: Book) -> None:
