@@ -31,7 +31,7 @@ test: $(READY) ## Run all tests; ARGS goes to pytest, as in ARGS='-k phones'
 	@$(BIN)/python -m deploy.local prepare
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-long: $(READY) ## Play 5,000 random histories, then fuzz with 5,000 inputs a test (about 25 minutes): HISTORIES, EXAMPLES
+test-long: $(READY) ## Play 5,000 random histories, then fuzz with 5,000 inputs a test (about 40 minutes): HISTORIES, EXAMPLES
 	@MODEL_HISTORIES=$(or $(HISTORIES),5000) FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) \
 		$(BIN)/python -m pytest tests/faults/test_model.py tests/fuzz $(ARGS)
 
