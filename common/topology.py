@@ -8,6 +8,7 @@ so a new argument is a new queue name.
       lifecycle.*  -> sync.lifecycle       Graph speaks about a subscription
       command.*    -> sync.commands        operators; also by typing into the management UI
       dead.*       -> sync.dead-letters    what could not be done, with the reason in the headers
+      result.*     -> sync.results         what came of commands and full rounds, to be read with "Get messages"
     queues sync.delayed.<n>s               wait n seconds, then return to sync.requests
 """
 
@@ -23,6 +24,7 @@ REQUESTS = "sync.requests"
 LIFECYCLE = "sync.lifecycle"
 COMMANDS = "sync.commands"
 DEAD_LETTERS = "sync.dead-letters"
+RESULTS = "sync.results"
 DEAD_LETTERS_LOCK = "sync.dead-letters.in-hand"
 """Whoever has this queue for itself (exclusive) may take dead letters in hand; it is there for moments only."""
 
@@ -34,6 +36,10 @@ DELIVERY_LIMIT = 20
 
 LOOKS_LIMIT = 1_000_000
 """Each look at a dead letter counts as a delivery; RabbitMQ 4 would drop it after the twentieth."""
+
+RESULTS_KEPT = 1_000
+RESULTS_KEPT_DAYS = 7
+"""The database keeps them longer (`entra-sms results`); the queue is a window for the management pages."""
 
 DELAYED_KEY = "request.delayed"
 DEAD_KEY = "dead.broker"
@@ -69,6 +75,10 @@ def command_key(verb: Verb) -> str:
     return f"command.{verb}"
 
 
+def result_key(kind: str) -> str:
+    return f"result.{kind}"
+
+
 def delayed_queue(delay_seconds: float) -> str:
     """Return the queue that waits at least `delay_seconds` (at most the longest delay there is): never early."""
     for step in DELAYS_SECONDS:
@@ -84,6 +94,7 @@ def queues() -> tuple[Queue, ...]:
         Queue(LIFECYCLE, _work_arguments(), ("lifecycle.*",)),
         Queue(COMMANDS, _work_arguments(), ("command.*",)),
         Queue(DEAD_LETTERS, {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT}, ("dead.*",)),
+        Queue(RESULTS, _results_arguments(), ("result.*",)),
         *(Queue(delayed_queue(step), _delay_arguments(step)) for step in DELAYS_SECONDS),
     )
 
@@ -116,4 +127,14 @@ def _delay_arguments(step_seconds: int) -> dict[str, Any]:
         "x-dead-letter-routing-key": DELAYED_KEY,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
+    }
+
+
+def _results_arguments() -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-max-length": RESULTS_KEPT,
+        "x-overflow": "drop-head",
+        "x-message-ttl": RESULTS_KEPT_DAYS * 86_400 * 1000,
+        "x-delivery-limit": LOOKS_LIMIT,
     }

@@ -74,10 +74,15 @@ tenants = Table(
     Column("domain", Text),
     Column("client_id", Text, nullable=False),
     Column("credential", Text, nullable=False, comment="sealed by common.secrets.Vault"),
+    Column(
+        "credential_expires_at", Moment, comment="as told by the certificate, an operator or a failure; null: unknown"
+    ),
+    Column("expiry_told_days", Integer, comment="the warning that was given last: so many days before; null: none yet"),
+    Column("cloud", Text, comment="a national cloud of Microsoft; null: the one of the settings"),
     Column("default_region", Text, comment="ISO 3166-1 alpha-2, for people without a usageLocation"),
     Column("agreement_reference", Text, nullable=False),
     Column("agreement_date", Date, nullable=False),
-    Column("state", Text, nullable=False, comment="active | access_failed"),
+    Column("state", Text, nullable=False, comment="active | paused | access_failed"),
     Column("state_code", Text),
     Column("state_reason", Text),
     Column("state_since", Moment, nullable=False),
@@ -177,6 +182,7 @@ rechecks = Table(
     Column("object_id", Guid, primary_key=True),
     Column("what", Text, primary_key=True, comment="object | members"),
     Column("due_at", Moment, nullable=False, comment="not read before: object reads lag behind delta, too"),
+    Column("command_id", Text, comment="the command that asked for it, until it is answered"),
     comment="Objects of which a delta item said something ambiguous: they are read themselves.",
 )
 
@@ -264,4 +270,57 @@ changes = Table(
     Index(None, "tenant_id", "object_id"),
     Index(None, "tenant_id", "kind", "at"),
     comment="Append-only feed of what happened to which id; no personal values.",
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("command_id", Text, primary_key=True, comment="its message id, or one that was given to it"),
+    Column("digest", Text, nullable=False, comment="of its body: tells a command without message id that comes again"),
+    Column("received_at", Moment, nullable=False),
+    Column("asked", JSON, nullable=False, comment="the command as it was understood; empty: not at all"),
+    Column("asked_by", Text, comment="who asked, if the message says so"),
+    Column("problem", Text, comment="why it was refused"),
+    Column("note", Text, comment="what came of it, where its parts do not tell"),
+    Column("noted_at", Moment, comment="when all its parts were written down; null: not yet"),
+    Column("finished_at", Moment, comment="when its result was written down"),
+    Index(None, "finished_at"),
+    Index(None, "digest", "received_at"),
+    comment="What operators asked for, once each, however often it is delivered.",
+)
+
+command_parts = Table(
+    "command_parts",
+    metadata,
+    Column("command_id", Text, ForeignKey("commands.command_id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), primary_key=True),
+    Column("part", Text, primary_key=True, comment="users | groups | subscriptions | access | state"),
+    Column("answered_at", Moment, comment="null: still to be done"),
+    Column("error", Text, comment="why it could not be done; null: it was done"),
+    Column("note", Text, comment="what else there is to say"),
+    Column("pages", Integer, nullable=False, default=0),
+    Column("objects", Integer, nullable=False, default=0),
+    Column("added", Integer, nullable=False, default=0),
+    Column("changed", Integer, nullable=False, default=0),
+    Column("removed", Integer, nullable=False, default=0),
+    Index(None, "tenant_id", "part"),
+    comment="What a command asks for, tenant by tenant, and what came of it.",
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("result_id", Sequence, primary_key=True, autoincrement=True),
+    Column("message_id", Guid, nullable=False, comment="the same however often it is published"),
+    Column("at", Moment, nullable=False),
+    Column("kind", Text, nullable=False, comment="command | round | warning"),
+    Column("tenant_id", Guid, ForeignKey("tenants.tenant_id", ondelete="CASCADE"), comment="null: several, or none"),
+    Column("command_id", Text, comment="of a command's result"),
+    Column("outcome", Text, nullable=False, comment="done | failed | refused | repeated | warning"),
+    Column("summary", Text, nullable=False, comment="one sentence for people"),
+    Column("body", JSON, nullable=False),
+    Column("publish_after", Moment, comment="to be put on sync.results; null: it is there"),
+    Index(None, "publish_after"),
+    Index(None, "at"),
+    comment="What is told to operators: the results of commands and of full rounds, and warnings.",
 )

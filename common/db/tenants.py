@@ -17,9 +17,10 @@ from common.secrets import Vault
 
 
 class TenantState(StrEnum):
-    """Whether the tenant is advanced: normally, or only now and then to see whether its access is back."""
+    """Whether the tenant is advanced: normally, not at all, or now and then to see whether its access is back."""
 
     ACTIVE = "active"
+    PAUSED = "paused"
     ACCESS_FAILED = "access_failed"
 
 
@@ -48,6 +49,8 @@ class Tenant:
     domain: str | None
     client_id: str
     sealed_credential: str
+    credential_expires_at: datetime | None
+    cloud: str | None
     default_region: str | None
     agreement: Agreement
     removal_limit: RemovalLimit
@@ -129,6 +132,33 @@ def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:
     connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
 
 
+def pause(connection: Connection, tenant_id: str, reason: str, now: datetime) -> bool:
+    """Stop advancing the tenant, at once; tell whether it was not paused already.
+
+    Whoever is advancing one of its streams is fenced off: nothing more of it is committed. Its subscriptions go.
+    """
+    mine = tenants.c.tenant_id == tenant_id
+    values = {"state": TenantState.PAUSED, "state_code": None, "state_reason": reason}
+    running = update(tenants).where(mine, tenants.c.state != TenantState.PAUSED)
+    if not connection.execute(running.values(**values, state_since=now, reconcile_at=now)).rowcount:
+        return False
+    fenced = {"lease_holder": None, "lease_until": None, "lease_fence": streams.c.lease_fence + 1}
+    connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(fenced))
+    return True
+
+
+def resume(connection: Connection, tenant_id: str, now: datetime) -> bool:
+    """Go on where the pause began; tell whether the tenant was paused."""
+    mine = (tenants.c.tenant_id == tenant_id, tenants.c.state == TenantState.PAUSED)
+    values = {"state": TenantState.ACTIVE, "state_code": None, "state_reason": None}
+    if not connection.execute(
+        update(tenants).where(*mine).values(**values, state_since=now, reconcile_at=now)
+    ).rowcount:
+        return False
+    make_due(connection, tenant_id, now)
+    return True
+
+
 def get(connection: Connection, tenant_id: str) -> Tenant | None:
     row = connection.execute(select(tenants).where(tenants.c.tenant_id == tenant_id)).one_or_none()
     return _tenant(row) if row is not None else None
@@ -155,6 +185,8 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         domain=values["domain"],
         client_id=values["client_id"],
         sealed_credential=values["credential"],
+        credential_expires_at=values["credential_expires_at"],
+        cloud=values["cloud"],
         default_region=values["default_region"],
         agreement=Agreement(values["agreement_reference"], values["agreement_date"]),
         removal_limit=_removal_limit(values["removal_limit_count"], values["removal_limit_percent"]),
