@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,13 @@ from common.messages import Reason, Stream
 RECYCLE_BIN_DAYS = 31
 """Deleted people and groups can come back for 30 days; Microsoft's documentation: recover deleted items."""
 
+KINDS = (
+    *("contact.added", "contact.changed", "contact.removed"),
+    *("group.added", "group.changed", "group.removed"),
+    *("membership.added", "membership.removed"),
+)
+"""What the change feed tells."""
+
 
 @dataclass
 class Counts:
@@ -26,12 +34,15 @@ class Counts:
     added: int = 0
     changed: int = 0
     removed: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    """The records that were added to the change feed."""
 
     def add(self, other: Counts) -> None:
         self.objects += other.objects
         self.added += other.added
         self.changed += other.changed
         self.removed += other.removed
+        self.by_kind += other.by_kind
 
     @property
     def altered(self) -> bool:
@@ -67,6 +78,7 @@ class Writer:
         common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
         empty = {"member_id": None, "fields": None}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
+        self.counts.by_kind[kind] += len(entries)
 
     def remove_rows(
         self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]
@@ -87,7 +99,9 @@ class Writer:
         ).where(which)
         columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
         self.connection.execute(insert(changes).from_select(columns, record))
-        self.counts.removed += self.connection.execute(delete(table).where(which)).rowcount
+        count = self.connection.execute(delete(table).where(which)).rowcount
+        self.counts.removed += count
+        self.counts.by_kind[kind] += count
 
     def recheck(self, stream: Stream, what: str, object_ids: Sequence[str]) -> None:
         """Note objects to be read themselves: `what` is ``object`` (their properties) or ``members``."""

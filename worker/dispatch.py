@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from prometheus_client import Counter, Histogram
-
 from common import logging, topology
 from common.broker import outgoing
 from common.broker.consumer import Delivery
 from common.broker.publisher import Publisher
+from common.clock import utc_now
 from common.errors import BrokerUnavailableError, EntraSmsError, MessageUnreadableError, RetryLaterError
 from common.messages import (
     OBJECT_IDS_LIMIT,
@@ -25,6 +24,7 @@ from common.messages import (
     decode_lifecycle,
     decode_request,
 )
+from worker import metrics
 from worker.advance import Advancer
 from worker.commands import Commands
 from worker.inbox import Inbox, Waiting
@@ -43,9 +43,6 @@ stream is tried again by the poll once the lease has run out.
 """
 
 log = logging.get("dispatch")
-TURNS = Counter("entra_sms_turns_total", "Turns at a stream by outcome.", ["stream", "outcome"])
-TURN_SECONDS = Histogram("entra_sms_turn_seconds", "Length of a turn at a stream.", ["stream"])
-DEAD_LETTERS = Counter("entra_sms_dead_letters_total", "Messages given up, by reason.", ["reason"])
 
 
 class Dispatch:
@@ -103,15 +100,16 @@ class Dispatch:
     def _advance(self, key: StreamKey, waiting: Sequence[Waiting]) -> None:
         requests = [one.request for one in waiting]
         outcome = "ok"
+        metrics.count_waits(requests, utc_now())
         try:
-            with TURN_SECONDS.labels(key.stream).time():
+            with metrics.TURN_SECONDS.labels(key.stream).time():
                 self._advancer.advance(key, requests)
         except Exception as error:  # noqa: BLE001 - the loop's boundary: whatever it is, the loop goes on
             outcome = type(error).__name__
             if not self._react(key, waiting, error):
                 return
         finally:
-            TURNS.labels(key.stream, outcome).inc()
+            metrics.TURNS.labels(key.stream, outcome).inc()
         for one in waiting:
             one.delivery.ack()
 
@@ -212,7 +210,7 @@ class Dispatch:
             ],
             timeout_seconds=PUBLISH_SECONDS,
         )
-        DEAD_LETTERS.labels(reason).inc(len(deliveries))
+        metrics.DEAD_LETTERS.labels(reason).inc(len(deliveries))
         log.warning("dead_letter", reason=reason, error=error, count=len(deliveries))
 
 

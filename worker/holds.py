@@ -17,6 +17,7 @@ from sqlalchemy.engine import RowMapping
 from common.db.tables import contacts, held_removals, holds, streams
 from common.errors import MessageUnreadableError
 from common.messages import Command, Reason, Stream, Verb
+from worker import metrics
 from worker.apply_groups import remove_groups
 from worker.book import Writer
 from worker.leases import StreamKey, hold
@@ -95,6 +96,7 @@ def carry_out_decision(turn: Turn) -> None:
             close(writer, key.stream, "rejected")
         else:
             _approve(writer, key.stream, decided)
+    metrics.count_changes(writer.counts)
 
 
 def _approve(writer: Writer, stream: Stream, decided: RowMapping) -> None:

@@ -18,6 +18,7 @@ from common.errors import BadPageError
 from common.graph.answers import GraphNotFoundError, GraphRefusedError
 from common.graph.client import MEMBERS_PAGE
 from common.messages import Reason, Stream
+from worker import metrics
 from worker.apply_groups import apply_edges, remove_edges
 from worker.book import Writer
 from worker.leases import hold
@@ -70,6 +71,7 @@ def _reread_object(turn: Turn, object_id: str) -> None:
             writer.recheck(Stream.GROUPS, "members", [object_id])  # as for every group that appears between full rounds
         turn.apply(writer, items)
         _done(turn, writer, object_id, "object")
+    metrics.count_changes(writer.counts)
 
 
 def _read_object(turn: Turn, object_id: str) -> list[Item]:
@@ -116,6 +118,7 @@ def _reread_members(turn: Turn, group_id: str) -> None:
             remove_edges(writer, surplus)
             apply_edges(writer, {group_id: listed.values()})
         _done(turn, writer, group_id, "members")
+    metrics.count_changes(writer.counts)
 
 
 def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:

@@ -17,14 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from prometheus_client import Counter
 from sqlalchemy import ColumnElement, Table, and_, delete, distinct, exists, func, insert, literal, select, update
 
 from common import logging
 from common.db.engine import batches
 from common.db.tables import changes, contacts, groups, held_removals, holds, rechecks, streams
 from common.messages import Mode, Reason, Stream
-from worker import cursors
+from worker import cursors, metrics
 from worker.book import Counts, Writer
 
 WINDOW = timedelta(days=1)
@@ -34,7 +33,6 @@ TABLES: dict[Stream, Table] = {Stream.USERS: contacts, Stream.GROUPS: groups}
 REMOVED: dict[Stream, str] = {Stream.USERS: "contact.removed", Stream.GROUPS: "group.removed"}
 
 log = logging.get("removal_guard")
-HELD = Counter("entra_sms_holds_total", "How often removals were held because they were too many.", ["stream"])
 
 
 def hold_back(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> set[str]:
@@ -193,7 +191,7 @@ def _hold(writer: Writer, stream: Stream) -> int:
     )
     hold_id: int = writer.connection.execute(opened.returning(holds.c.hold_id)).scalar_one()
     _set_hold(writer, stream, hold_id)
-    HELD.labels(stream).inc()
+    metrics.HOLDS.labels(stream).inc()
     log.error(
         "removals_held",
         tenant=writer.tenant_id,

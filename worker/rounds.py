@@ -16,8 +16,9 @@ from common.errors import BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
 from common.graph.client import LOOP, DeltaPage
 from common.graph.resources import fingerprint
-from worker import cursors
-from worker.book import Counts
+from common.messages import Mode
+from worker import cursors, metrics
+from worker.book import Counts, Writer
 from worker.leases import hold, set_values
 from worker.mapping import Item
 from worker.turn import Turn
@@ -30,10 +31,11 @@ def incremental_round(turn: Turn) -> bool:
 
     A round that goes on where an earlier turn stopped began before this turn did, so another one follows it.
     """
-    resumed = turn.state()["next_link"] is not None
-    if not _follow_live_cursor(turn):
-        return False
-    return _follow_live_cursor(turn) if resumed else True
+    with metrics.failed_rounds(turn.lease.key.stream, Mode.INCREMENTAL):
+        resumed = turn.state()["next_link"] is not None
+        if not _follow_live_cursor(turn):
+            return False
+        return _follow_live_cursor(turn) if resumed else True
 
 
 def full_slice(turn: Turn) -> bool:
@@ -42,6 +44,11 @@ def full_slice(turn: Turn) -> bool:
     Who waits for the stream, here or at another worker, waits for about `GIVE_WAY_SECONDS` at most; more often would
     cost the full round a request each time.
     """
+    with metrics.failed_rounds(turn.lease.key.stream, Mode.FULL):
+        return _read_full_pages(turn)
+
+
+def _read_full_pages(turn: Turn) -> bool:
     began = time.monotonic()
     row = turn.state()
     if row["full_began_at"] is None:
@@ -60,8 +67,10 @@ def full_slice(turn: Turn) -> bool:
         items = turn.items_of(page.items)
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
-            _keep_full_page(turn, connection, row, page, items)
+            writer = _keep_full_page(turn, connection, row, page, items)
+        metrics.count_page(turn.lease.key.stream, Mode.FULL, writer.counts)
         if page.next_link is None:
+            metrics.count_round(turn.lease.key.stream, Mode.FULL, (writer.now - row["full_began_at"]).total_seconds())
             return True
         link = page.next_link
         waited_for = turn.somebody_waits() or row["wanted_at"] is not None
@@ -106,8 +115,10 @@ def _follow_live_cursor(turn: Turn) -> bool:
                 )
             else:
                 set_values(connection, turn.lease.key, {"next_link": page.next_link})
+        metrics.count_page(turn.lease.key.stream, Mode.INCREMENTAL, writer.counts)
         turn.shown.update(item.object_id for item in items)
         if page.next_link is None:
+            metrics.count_round(turn.lease.key.stream, Mode.INCREMENTAL, (writer.now - began_at).total_seconds())
             return True
         link = page.next_link
         if turn.is_over():
@@ -169,14 +180,15 @@ def _restart_full(turn: Turn) -> None:
 
 def _keep_full_page(
     turn: Turn, connection: Connection, row: RowMapping, page: DeltaPage, items: Sequence[Item]
-) -> None:
+) -> Writer:
     writer = turn.writer(connection, row, full=True)
     turn.apply(writer, items)
     key = turn.lease.key
     if page.next_link is not None:
         cursors.keep_full_page(connection, key, row, page.next_link, writer.counts)
-        return
+        return writer
     if page.delta_link is None:
         raise BadPageError("A full round ends only with a deltaLink.")
     turn.sweep(writer)
     cursors.end_full(connection, key, row, delta_link=page.delta_link, counts=writer.counts, now=writer.now)
+    return writer

@@ -16,13 +16,13 @@ from uuid import uuid4
 import orjson
 import requests
 from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
-from prometheus_client import Counter
 from requests.adapters import HTTPAdapter
 
 from common import __version__, logging
 from common.config import Settings
 from common.errors import AccessError, BadPageError
-from common.graph.answers import GraphUnavailableError, raise_for_answer
+from common.graph import metrics
+from common.graph.answers import GraphThrottledError, GraphUnavailableError, raise_for_answer
 
 CONNECTIONS = 32
 CROOKED = re.compile(r"[\x00-\x20\x7f\\]")
@@ -35,7 +35,6 @@ MICROSOFT_LOGIN: frozenset[Origin] = frozenset(("https", host, 443) for host in 
 """Microsoft's login service has several names, and under one of them may tell the address of another."""
 
 log = logging.get("graph")
-REQUESTS = Counter("entra_sms_graph_requests_total", "Requests to Graph by HTTP status.", ["status"])
 
 
 class VerifiedSession(requests.Session):
@@ -125,6 +124,9 @@ class GraphHttp:
         except AccessError:
             token.forget()  # consent shows only in a token that is made after it was given
             raise
+        except GraphThrottledError as error:
+            metrics.count_throttling(error.delay_seconds)
+            raise
         except GraphUnavailableError:
             self.session.get_adapter(self.root).close()  # the next try begins with a new connection
             raise
@@ -159,11 +161,12 @@ class GraphHttp:
                 requests.Request(method, url, headers=headers, json=body, auth=bearer)
             )
             prepared.url = url  # links of Graph go back untouched; `requests` would quote them anew
-            response = self.session.send_verbatim(prepared, timeout_seconds)
+            with metrics.REQUEST_SECONDS.time():
+                response = self.session.send_verbatim(prepared, timeout_seconds)
         except requests.RequestException as error:
-            REQUESTS.labels("none").inc()
+            metrics.count_no_answer()
             raise GraphUnavailableError(f"Graph cannot be reached: {type(error).__name__}.") from None
-        REQUESTS.labels(str(response.status_code)).inc()
+        metrics.count_answer(response)
         if response.status_code >= requests.codes.bad_request:
             log.info(
                 "graph_refused",
