@@ -22,6 +22,10 @@ CHANGE_TYPES = "updated,deleted"
 CREATE_SUBSCRIPTION_SECONDS = 60.0
 """Graph calls the webhook twice before it answers a creation, and gives each call 10 s."""
 
+NOTIFICATIONS_PATH = "/graph/notifications"
+LIFECYCLE_PATH = "/graph/lifecycle"
+"""Where below the public address the webhook is called (`webhook.app`)."""
+
 LOOP = "Graph repeats a nextLink: the round would never end."
 MEMBERS_PAGE = 999
 LIST_PAGES_LIMIT = 10_000
@@ -116,8 +120,8 @@ class GraphClient:
         body = {
             "resource": str(stream),
             "changeType": CHANGE_TYPES,
-            "notificationUrl": f"{public_url}/graph/notifications",
-            "lifecycleNotificationUrl": f"{public_url}/graph/lifecycle",
+            "notificationUrl": f"{public_url}{NOTIFICATIONS_PATH}",
+            "lifecycleNotificationUrl": f"{public_url}{LIFECYCLE_PATH}",
             "clientState": client_state,
             "expirationDateTime": to_text(expires_at),
         }
