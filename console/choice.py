@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from common.db import tenants
 from common.db.tenants import Tenant
 from console.exits import ConsoleError, Exit
+from console.output import shown
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,6 +51,11 @@ def some_tenants(connection: Connection, wanted: str | None) -> Sequence[Tenant]
     if not found:
         raise ConsoleError(NO_TENANT_YET)
     return found
+
+
+def typed(tenant: Tenant) -> str:
+    """Return the name of `tenant` as it is typed in a shell."""
+    return shlex.quote(shown(tenant.name))
 
 
 def nearest(wanted: str, names: Iterable[str | None]) -> str:

@@ -9,14 +9,14 @@ from rich.text import Text
 
 from common.db import tenants
 from common.db.tenants import RemovalLimit, Tenant, TenantState
-from console import enrolment, output, removal, tenant_form, times
+from console import enrolment, output, pausing, removal, tenant_form, times
 from console.choice import NO_TENANT_YET, one_tenant
 from console.connection import Installation
 
 
 @click.group("tenants")
 def command() -> None:
-    """Add, check, list, show and remove the directories to be synced.
+    """Add, check, list, show, pause and remove the directories to be synced.
 
     A tenant is one customer's Microsoft Entra directory. TENANT is its name, its domain or its id.
 
@@ -118,7 +118,7 @@ def check(installation: Installation, tenant: str | None) -> None:
         found = one_tenant(connection, tenant)
     enrolment.check(installation, found.credentials(installation.vault), found.name)
     output.say(f"The access of {output.shown(found.name)} works.")
-    if found.state is not TenantState.ACTIVE and enrolment.nudge(installation, found.tenant_id):
+    if found.state is TenantState.ACCESS_FAILED and enrolment.nudge(installation, found.tenant_id):
         output.say("It did not work before; the worker was told to try again now.")
 
 
@@ -165,6 +165,38 @@ def show(installation: Installation, tenant: str | None) -> None:
     output.facts(pairs)
 
 
+@command.command(short_help="Stop reading a directory; the address book stays as it is.")
+@click.argument("tenant")
+@click.option("--reason", metavar="TEXT", default=pausing.BY_AN_OPERATOR, help="Why, for whoever looks at it later.")
+@click.pass_obj
+def pause(installation: Installation, tenant: str, reason: str) -> None:
+    """Stop reading a directory until it is resumed.
+
+    Nothing is read from it, and its subscriptions at Graph are deleted. The address book stays as it is. This takes
+    effect at once, also while RabbitMQ is away.
+
+    Example: entra-sms tenants pause Contoso --reason "moves to another directory"
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+    pausing.pause(installation, found, reason.strip() or pausing.BY_AN_OPERATOR)
+
+
+@command.command(short_help="Read a paused directory again.")
+@click.argument("tenant")
+@click.pass_obj
+def resume(installation: Installation, tenant: str) -> None:
+    """Read a directory again that was paused.
+
+    What changed meanwhile is caught up, and its subscriptions are made again.
+
+    Example: entra-sms tenants resume Contoso
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+    pausing.resume(installation, found)
+
+
 @command.command(short_help="Disconnect a directory and erase what was read.")
 @click.argument("tenant")
 @click.option("--yes", is_flag=True, help="Do not ask; go on even if Graph cannot be reached.")
@@ -200,4 +232,6 @@ def removal_limit_in_words(limit: RemovalLimit) -> str:
 def state_word(tenant: Tenant) -> Text:
     if tenant.state is TenantState.ACTIVE:
         return Text("active", "green")
+    if tenant.state is TenantState.PAUSED:
+        return Text("paused", "yellow")
     return Text("access failed", "bold red")
