@@ -37,7 +37,7 @@ def resume(installation: Installation, tenant: Tenant) -> None:
                 output.say(f"Its access fails; see why: entra-sms tenants check {typed(tenant)}")
             return
     output.say(
-        f"Resumed {name}. What changed since {times.moment(tenant.state_since)} is caught up now, and subscriptions are "
-        "made again."
+        f"Resumed {name}. What changed since {times.moment(tenant.state_since)} is caught up now, and "
+        "subscriptions are made again."
     )
     output.say("Watch it with: entra-sms watch")
