@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 from urllib.parse import urlsplit
 
 import pika
 
+from common import __version__
 from common.broker import trouble
 from common.config import Settings
 from common.errors import BrokerUnavailableError, SettingsError
 
+PRODUCT = "entra-sms-sync"
 HEARTBEAT_SECONDS = 20
 CONNECT_SECONDS = 5
 UNMENDED_SECONDS = 15.0
@@ -19,7 +22,7 @@ UNMENDED_SECONDS = 15.0
 
 
 def process_name(process: str) -> str:
-    """Return the name shown in the management UI, e.g. ``worker@host:4711``."""
+    """Return what the management UI calls a process, e.g. ``worker@host:4711``."""
     return f"{process}@{socket.gethostname()}:{os.getpid()}"
 
 
@@ -42,7 +45,7 @@ def parameters(settings: Settings, name: str) -> pika.URLParameters:
     result.socket_timeout = CONNECT_SECONDS
     result.stack_timeout = CONNECT_SECONDS
     result.blocked_connection_timeout = 2 * HEARTBEAT_SECONDS
-    result.client_properties = {"connection_name": name, "product": "entra-sms-sync"}
+    result.client_properties = _introduction(name)
     return result
 
 
@@ -58,3 +61,14 @@ def connect(found: pika.URLParameters) -> pika.BlockingConnection:
         if not trouble.is_trouble(error):
             raise
         raise BrokerUnavailableError(trouble.sentence(found, error)) from None
+
+
+def _introduction(name: str) -> dict[str, str]:
+    """Return what the management UI shows of the one who connects; where we say nothing, pika speaks of itself."""
+    return {
+        "connection_name": name,
+        "product": PRODUCT,
+        "version": __version__,
+        "information": "Keeps the address book of an SMS platform equal to Microsoft Entra ID.",
+        "platform": f"Python {platform.python_version()}, pika {pika.__version__}",
+    }

@@ -66,8 +66,8 @@ class Consumer:
     """Consumes `queues` on one connection until `stop`; reconnects by itself."""
 
     def __init__(self, settings: Settings, process: str, queues: Sequence[str], prefetch: int) -> None:
-        self._parameters = broker_connection.parameters(settings, broker_connection.process_name(process))
-        self._tag_prefix = broker_connection.process_name(process)
+        self._process_name = broker_connection.process_name(process)
+        self._parameters = broker_connection.parameters(settings, f"{self._process_name} receives")
         self._queues = tuple(queues)
         self._prefetch = prefetch
         self._stopping = threading.Event()
@@ -113,7 +113,7 @@ class Consumer:
             channel.basic_qos(prefetch_count=self._prefetch)
             for queue in self._queues:
                 on_message = _receiver(connection, queue, handle)
-                channel.basic_consume(queue, on_message, consumer_tag=f"{self._tag_prefix} {queue}")
+                channel.basic_consume(queue, on_message, consumer_tag=f"{self._process_name} {queue}")
             self._connected.set()
             log.info("broker_connected", queues=self._queues)
             while not self._stopping.is_set():

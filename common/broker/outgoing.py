@@ -15,6 +15,8 @@ PROPERTY_BYTES = 255
 """AMQP has no room for more in a message id or a type."""
 REPLAYS_HEADER = "x-replays"
 """How often an operator has replayed the message from the dead letters."""
+SENT_AT_HEADER = "x-sent-at"
+"""When the message was published, in words: the management UI shows the property `timestamp` as a bare number."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from pika.exceptions import AMQPError, ConnectionClosedByClient
 from common import logging, topology
 from common.broker import connection as broker_connection
 from common.broker import trouble
-from common.broker.outgoing import Outgoing
+from common.broker.outgoing import SENT_AT_HEADER, Outgoing
+from common.clock import to_text, utc_now
 from common.config import Settings
 from common.errors import BrokerUnavailableError
 
@@ -35,7 +36,8 @@ class Publisher:
     """A thread that owns a connection, and the queue of what it is to send."""
 
     def __init__(self, settings: Settings, process: str) -> None:
-        self._parameters = broker_connection.parameters(settings, broker_connection.process_name(process))
+        name = f"{broker_connection.process_name(process)} publishes"
+        self._parameters = broker_connection.parameters(settings, name)
         self._app_id = process
         self._waiting: deque[tuple[Outgoing, Future[None]]] = deque()
         self._unconfirmed: dict[int, Future[None]] = {}
@@ -203,14 +205,15 @@ class Publisher:
                 self._send(message, confirmed)
 
     def _send(self, message: Outgoing, confirmed: Future[None]) -> None:
+        sent_at = utc_now()
         properties = pika.BasicProperties(
             content_type="application/json",
             delivery_mode=pika.DeliveryMode.Persistent.value,
             message_id=message.message_id,
-            timestamp=int(time.time()),
+            timestamp=int(sent_at.timestamp()),
             type=message.type,
             app_id=self._app_id,
-            headers=dict(message.headers),
+            headers={**message.headers, SENT_AT_HEADER: to_text(sent_at)},
         )
         try:
             self._channel.basic_publish(

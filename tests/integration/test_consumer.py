@@ -1,5 +1,7 @@
 """The consumer against a real broker: settled once, from any thread; unsettled ones come again."""
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from queue import Queue
@@ -11,6 +13,7 @@ from common import config, topology
 from common.broker.consumer import Consumer, Delivery
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
+from tests.support.broker import Vhost
 from tests.support.eventually import eventually
 from tests.support.mortal_broker import MortalBroker
 
@@ -140,10 +143,13 @@ def test_acknowledging_after_the_end_does_nothing(amqp_url: str, start: Start) -
     assert start(amqp_url).next().count == 1
 
 
-def test_its_tag_and_connection_name_the_process(amqp_url: str, start: Start, vhost: object) -> None:
+def test_its_tag_and_connection_name_the_process(amqp_url: str, start: Start, vhost: Vhost) -> None:
     start(amqp_url)
-    [connection] = eventually(vhost.connections)  # type: ignore[attr-defined]
-    assert connection["client_properties"]["connection_name"].startswith("tests@")
+    process = f"tests@{socket.gethostname()}:{os.getpid()}"
+    [connection] = eventually(vhost.connections)
+    assert connection["client_properties"]["connection_name"] == f"{process} receives"
+    [consumer] = eventually(vhost.consumers)
+    assert consumer["consumer_tag"] == f"{process} {topology.REQUESTS}"
 
 
 def test_it_waits_for_a_broker_that_is_not_there_and_can_be_stopped(unused_port: int, start: Start) -> None:

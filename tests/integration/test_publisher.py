@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,12 @@ import pika
 import pytest
 from pika.adapters.select_connection import SelectConnection
 
+import common
 from common import config, topology
 from common.broker import outgoing
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
-from common.clock import utc_now
+from common.clock import from_text, utc_now
 from common.errors import BrokerUnavailableError
 from common.messages import Reason, Stream, SyncRequest
 from tests.support.eventually import eventually
@@ -61,7 +63,7 @@ def test_a_confirmed_message_is_in_the_queue_and_says_what_it_is(amqp_url: str, 
     assert body == message.body
     assert (properties.type, properties.app_id, properties.message_id) == ("sync_request", "tests", message.message_id)
     assert (properties.content_type, properties.delivery_mode) == ("application/json", 2)
-    assert properties.timestamp is not None
+    assert int(from_text(properties.headers["x-sent-at"]).timestamp()) == properties.timestamp
     assert properties.headers.items() >= {"x-tenant": TENANT, "x-stream": "users", "x-reason": "notification"}.items()
 
 
@@ -187,10 +189,14 @@ def test_a_blocked_broker_counts_as_away_until_it_is_unblocked(amqp_url: str, ma
     publisher.publish(request_message())
 
 
-def test_its_connection_is_named_after_the_process(amqp_url: str, make_publisher: MakePublisher, vhost: Any) -> None:
+def test_its_connection_says_which_process_it_is_what_it_does_and_of_which_version(
+    amqp_url: str, make_publisher: MakePublisher, vhost: Any
+) -> None:
     make_publisher(amqp_url).publish(request_message())
-    names = eventually(lambda: [c["client_properties"].get("connection_name") for c in vhost.connections()])
-    assert all(name.startswith("tests@") and name.endswith(f":{os.getpid()}") for name in names)
+    [shown] = eventually(lambda: [connection["client_properties"] for connection in vhost.connections()])
+    assert shown["connection_name"] == f"tests@{socket.gethostname()}:{os.getpid()} publishes"
+    assert (shown["product"], shown["version"]) == ("entra-sms-sync", common.__version__)
+    assert "pika" not in shown["information"]
 
 
 def test_closing_ends_the_thread_and_fails_later_messages(amqp_url: str, make_publisher: MakePublisher) -> None:

@@ -27,6 +27,9 @@ class Vhost:
         """What the management API says about each queue; its message counts lag by some seconds."""
         return {queue["name"]: queue for queue in self._get("queues")}
 
+    def consumers(self) -> list[dict[str, Any]]:
+        return list(self._get("consumers"))
+
     def connections(self) -> list[dict[str, Any]]:
         return list(self._get("vhosts", "connections"))
 
