@@ -21,9 +21,10 @@ from console import output
 from console.exits import Exit, code_of
 
 SUBCOMMANDS = {
-    "tenants": "Add, check, list, show and remove the directories to be synced.",
+    "tenants": "Add, check, list, show, pause and remove the directories to be synced.",
     "sync": "Bring the address book up to date now.",
     "status": "Show whether everything works, on one screen.",
+    "check": "Find out whether this installation can work, and what to mend.",
     "dead-letters": "Look at messages that could not be done, and replay or drop them.",
     "holds": "Look at removals that were too many, and approve or reject them.",
     "explain": "Tell why a person has this number or none, or is not in the address book.",

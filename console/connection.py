@@ -31,10 +31,11 @@ class Installation:
 
     @cached_property
     def settings(self) -> Settings:
-        settings = load()
-        quiet = {} if self._verbose else {"log_level": "error"}
-        logging.configure(settings.model_copy(update={"log_format": "text", **quiet}), "console")
-        return settings
+        return self._with_log(load())
+
+    def settle_for(self, settings: Settings) -> None:
+        """Work with `settings`, where some of those in the environment cannot be used."""
+        vars(self)["settings"] = self._with_log(settings)
 
     @cached_property
     def database(self) -> Database:
@@ -94,6 +95,11 @@ class Installation:
             self._publisher.close()
         if "database" in opened:
             self.database.close()
+
+    def _with_log(self, settings: Settings) -> Settings:
+        quiet = {} if self._verbose else {"log_level": "error"}
+        logging.configure(settings.model_copy(update={"log_format": "text", **quiet}), "console")
+        return settings
 
     @cached_property
     def _publisher(self) -> Publisher:

@@ -117,6 +117,16 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
     _print_without_trailing_spaces(grid, stdout())
 
 
+def item(mark: Text, text: str) -> None:
+    """Print a mark and what it is about, at once; what has no room on a line goes on below itself."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text.assemble("  ", mark), Text(harmless(text)))
+    _print_without_trailing_spaces(grid, stdout())
+    sys.stdout.flush()
+
+
 def make_stdout_utf8() -> TextIO:
     """Return stdout for exported data, which is UTF-8 whatever the terminal speaks."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -15,6 +15,7 @@ from common.config import Settings
 from common.errors import BrokerUnavailableError
 
 NOT_FOUND = 404
+NO_WORKER = "No worker listens on the queue. Start one with: python -m worker"
 DELAYED = tuple(topology.delayed_queue(step) for step in topology.DELAYS_SECONDS)
 QUEUES = (topology.REQUESTS, topology.COMMANDS, topology.LIFECYCLE, topology.DEAD_LETTERS, *DELAYED)
 
@@ -44,7 +45,7 @@ class Broker:
     def troubles(self) -> list[str]:
         if self.trouble is not None:
             return [self.trouble]
-        return [] if self.workers else ["No worker listens on the queue. Start one with: python -m worker"]
+        return [] if self.workers else [NO_WORKER]
 
     def messages(self, *names: str) -> int:
         return sum(depth.messages for depth in self.depths if depth.name in names)
@@ -67,7 +68,7 @@ def look(settings: Settings, names: Sequence[str]) -> list[Depth]:
     parameters = broker_connection.parameters(settings, broker_connection.process_name("console"))
     connection = broker_connection.connect(parameters)
     try:
-        return [_depth(connection, name) for name in names]
+        return [depth(connection, name) for name in names]
     except trouble.ERRORS as error:
         raise BrokerUnavailableError(trouble.sentence(parameters, error)) from None
     finally:
@@ -83,7 +84,8 @@ def workers(settings: Settings) -> int | None:
         return None
 
 
-def _depth(connection: pika.BlockingConnection, name: str) -> Depth:
+def depth(connection: pika.BlockingConnection, name: str) -> Depth:
+    """Return the depth of one queue, which may be missing."""
     channel = connection.channel()
     try:
         method = channel.queue_declare(name, passive=True).method
