@@ -104,7 +104,7 @@ class Advancer:
         lease = leases.acquire(self._database, key, self._holder, self._settings.lease_seconds, wishes_of(requests))
         shown: set[str] = set()
         if lease is not None:
-            self._advance_under(lease, tenant, requests[0].reason, shown)
+            self._advance_under(lease, tenant, requests, shown)
         self._ask_again_later(key, requests, shown)
 
     def give_up(self, key: StreamKey, error: EntraSmsError) -> None:
@@ -117,7 +117,7 @@ class Advancer:
             leases.set_values(connection, key, {"next_poll_at": min(row["next_poll_at"], now + GIVEN_UP_POLL)})
             cursors.fail_commands(connection, key, row, str(error), now)
 
-    def _advance_under(self, lease: Lease, tenant: Tenant, reason: Reason, shown: set[str]) -> None:
+    def _advance_under(self, lease: Lease, tenant: Tenant, requests: Sequence[SyncRequest], shown: set[str]) -> None:
         try:
             turn = Turn(
                 settings=self._settings,
@@ -125,7 +125,8 @@ class Advancer:
                 client=self._clients.of(tenant),
                 tenant=tenant,
                 lease=lease,
-                reason=reason,
+                reason=requests[0].reason,
+                notified_at=min((r.requested_at for r in requests if r.reason is Reason.NOTIFICATION), default=None),
                 ends_at=time.monotonic() + self._settings.slice_seconds,
                 somebody_waits=lambda: self._has_waiting(lease.key),
                 stopping=self._stopping,

@@ -119,11 +119,13 @@ def end_incremental(
     pages: int,
     counts: Counts,
     answered: list[str],
+    notified_at: datetime | None,
     poll_seconds: float,
     now: datetime,
 ) -> None:
     """The incremental round ended at `delta_link`; `answered` are the commands that waited when it began.
 
+    `notified_at` is when the first of the notifications came that it answers, by the clock of the webhook's machine.
     What went wrong with a full round stays noted until that has got further.
     """
     if counts.altered or answered:
@@ -147,6 +149,9 @@ def end_incremental(
         "next_poll_at": _next_poll(connection, key, now, poll_seconds),
         "waiting_request_ids": [one for one in row["waiting_request_ids"] if one not in answered],
     }
+    if notified_at is not None and counts.altered:
+        lag_seconds = max(0.0, (now - notified_at).total_seconds())
+        values |= {"last_change_at": now, "last_change_lag_seconds": lag_seconds}
     if row["full_began_at"] is None:
         values |= {"failures": 0, "last_error": None}
     set_values(connection, key, values)

@@ -83,6 +83,7 @@ def _follow_live_cursor(turn: Turn) -> bool:
     row = turn.state()
     # A round that goes on from an earlier turn began before what is asked now, and answers nobody.
     answered = [] if row["next_link"] else list(row["waiting_request_ids"])
+    notified_at = None if row["next_link"] else turn.notified_at
     link = row["next_link"] or row["delta_link"]
     began_at = turn.now()
     links: set[str] = set()
@@ -110,6 +111,7 @@ def _follow_live_cursor(turn: Turn) -> bool:
                     pages=pages,
                     counts=counts,
                     answered=answered,
+                    notified_at=notified_at,
                     poll_seconds=turn.settings.poll_seconds,
                     now=writer.now,
                 )
@@ -119,6 +121,8 @@ def _follow_live_cursor(turn: Turn) -> bool:
         turn.shown.update(item.object_id for item in items)
         if page.next_link is None:
             metrics.count_round(turn.lease.key.stream, Mode.INCREMENTAL, (writer.now - began_at).total_seconds())
+            if notified_at is not None:
+                turn.notified_at = None  # answered: what this turn finds later is no answer to it
             return True
         link = page.next_link
         if turn.is_over():

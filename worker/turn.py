@@ -31,6 +31,7 @@ class Turn:
     """What a turn works with, and what it has seen so far.
 
     `ends_at` is on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
+    `notified_at` is when the webhook took the first of the notifications that the next live round answers, if any.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Turn:
     ends_at: float
     somebody_waits: Callable[[], bool]
     stopping: Callable[[], bool]
+    notified_at: datetime | None = None
     shown: set[str] = field(default_factory=set)
     """Ids that the pages of this turn named."""
 
