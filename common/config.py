@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.cloud import DEFAULT, NATIONAL_CLOUDS, Cloud
 from common.errors import SettingsError
 
 PREFIX = "ENTRA_SMS_"
@@ -25,6 +27,7 @@ FILE_SUFFIX = "_FILE"
 SECRET_NAMES = ("database_url", "amqp_url", "secret_key", "secret_key_previous")
 SHORTEST_SECRET_KEY = 32
 HIGHEST_PORT = 65_535
+_CLOUD_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 class Settings(BaseSettings):
@@ -54,9 +57,15 @@ class Settings(BaseSettings):
         description="The key before `secret_key`, accepted while the rotation is under way.",
     )
     graph_url: str = Field(
-        "https://graph.microsoft.com", description="Origin of Microsoft Graph; the only one that ever gets a token."
+        NATIONAL_CLOUDS[0].graph_url,
+        description="Origin of Microsoft Graph; the only one that gets tokens of tenants in no cloud of their own.",
     )
-    login_url: str = Field("https://login.microsoftonline.com", description="Origin of the Entra login service.")
+    login_url: str = Field(NATIONAL_CLOUDS[0].login_url, description="Origin of the Entra login service.")
+    clouds: Annotated[tuple[Cloud, ...], NoDecode] = Field(
+        (),
+        description="Clouds that a tenant can be in besides those that are known: `name=graph-origin,login-origin`; "
+        "a list with spaces.",
+    )
     ca_bundle: Path | None = Field(
         None, description="PEM file of the authorities to trust for Graph and login; empty: the public ones."
     )
@@ -115,20 +124,27 @@ class Settings(BaseSettings):
     @field_validator("graph_url", "login_url", "public_url")
     @classmethod
     def _https_origin(cls, value: str) -> str:
-        if not value:
-            return value
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise ValueError("must be an https address without user, query or fragment, e.g. https://example.com")
-        return value.rstrip("/")
+        return _https_address(value) if value else value
 
     @field_validator("graph_url", "login_url")
     @classmethod
     def _origin_alone(cls, value: str) -> str:
         if not value:
             raise ValueError("must not be empty; leave the variable out for the global cloud")
-        if urlsplit(value).path:
-            raise ValueError("must be the origin alone, without a path, e.g. https://graph.microsoft.com")
+        return _without_path(value)
+
+    @field_validator("clouds", mode="before")
+    @classmethod
+    def _named_pairs(cls, value: Any) -> Any:
+        return tuple(_cloud_of(entry) for entry in value.split()) if isinstance(value, str) else value
+
+    @field_validator("clouds")
+    @classmethod
+    def _distinct(cls, value: tuple[Cloud, ...]) -> tuple[Cloud, ...]:
+        names = [DEFAULT, *(one.name for one in (*NATIONAL_CLOUDS, *value))]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"must give every cloud a name of its own; there is more than one {name!r}")
         return value
 
     @field_validator("ca_bundle", "webhook_tls_certificate", "webhook_tls_key", mode="before")
@@ -194,6 +210,20 @@ class Settings(BaseSettings):
             )
         return self
 
+    def cloud(self, name: str | None) -> Cloud:
+        """Return the cloud of that name, or the one that the settings describe.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        default = Cloud(DEFAULT, self.graph_url, self.login_url)
+        known = {one.name: one for one in (default, *NATIONAL_CLOUDS, *self.clouds)}
+        if name is not None and name not in known:
+            raise SettingsError(
+                f"There is no cloud {name!r}. There are {', '.join(known)}; ENTRA_SMS_CLOUDS names further ones."
+            )
+        return default if name is None else known[name]
+
     def require_secret_key(self) -> str:
         """Return the server key.
 
@@ -247,6 +277,33 @@ def _read(variable: str, name: str, value: str, environment: Mapping[str, str]) 
         return {secret: Path(value).read_text(encoding="utf-8").strip()}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable} names {value!r}, which cannot be read: {error}.") from None
+
+
+def _https_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an https address without user, query or fragment, e.g. https://example.com")
+    return value.rstrip("/")
+
+
+def _without_path(value: str) -> str:
+    if urlsplit(value).path:
+        raise ValueError("must be the origin alone, without a path, e.g. https://graph.microsoft.com")
+    return value
+
+
+def _cloud_of(entry: str) -> Cloud:
+    name, _, origins = entry.partition("=")
+    graph_url, _, login_url = origins.partition(",")
+    try:
+        if _CLOUD_NAME.fullmatch(name):
+            return Cloud(name, *(_without_path(_https_address(one)) for one in (graph_url, login_url)))
+    except ValueError:
+        pass
+    raise ValueError(
+        "must be entries name=graph-origin,login-origin with spaces between them; a name has small letters, digits and "
+        "dashes, an origin is https without a path"
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ import requests
 from rich.padding import Padding
 from rich.text import Text
 
+from common.cloud import DEFAULT, Cloud
 from common.config import Settings
 from common.errors import AccessError, BadPageError, RetryLaterError
 from common.graph.access import Proof, check_access
@@ -27,7 +28,7 @@ def require_access(client: GraphClient, settings: Settings) -> None:
         _show(Proof("sign-in", error.reason))
         raise ConsoleError(str(error), Exit.ACCESS_REFUSED) from None
     except RetryLaterError as error:
-        raise ConsoleError(f"{error} {where_to_look(error, settings)}", Exit.UNREACHABLE) from None
+        raise ConsoleError(f"{error} {where_to_look(error, settings, client.cloud)}", Exit.UNREACHABLE) from None
     _show(Proof("sign-in"))
     for proof in proofs:
         _show(proof)
@@ -47,18 +48,16 @@ def _show(proof: Proof) -> None:
         output.stderr().print(Padding(Text(proof.trouble), (0, 0, 0, 4), expand=False))
 
 
-def where_to_look(error: RetryLaterError, settings: Settings) -> str:
+def where_to_look(error: RetryLaterError, settings: Settings, cloud: Cloud) -> str:
     """Return what may be wrong when Graph or the login service cannot be asked."""
     cause: BaseException | None = error.__context__
     if isinstance(cause, requests.exceptions.SSLError):
         trusted = f"the authorities in {settings.ca_bundle}" if settings.ca_bundle else "the public authorities"
         return (
-            f"The certificate of {settings.login_url} or {settings.graph_url} is not signed by {trusted} "
+            f"The certificate of {cloud.login_url} or {cloud.graph_url} is not signed by {trusted} "
             "(ENTRA_SMS_CA_BUNDLE)."
         )
     if isinstance(error, GraphUnavailableError | BadPageError):
-        return (
-            f"The login service is {settings.login_url} (ENTRA_SMS_LOGIN_URL), Graph is {settings.graph_url} "
-            "(ENTRA_SMS_GRAPH_URL)."
-        )
+        named = ("ENTRA_SMS_LOGIN_URL", "ENTRA_SMS_GRAPH_URL") if cloud.name == DEFAULT else (cloud.name,) * 2
+        return f"The login service is {cloud.login_url} ({named[0]}), Graph is {cloud.graph_url} ({named[1]})."
     return "Try again in a while."

@@ -102,7 +102,7 @@ def _access(graph: GraphClient, settings: Settings) -> Iterator[Finding]:
         yield trouble("tenant.sign_in", error.reason, error.advice, code_of(error))
         return
     except RetryLaterError as error:
-        yield trouble("tenant.sign_in", str(error), where_to_look(error, settings), code_of(error))
+        yield trouble("tenant.sign_in", str(error), where_to_look(error, settings, graph.cloud), code_of(error))
         return
     yield fine("tenant.sign_in", "The sign-in works.")
     for proof in proofs:

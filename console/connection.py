@@ -9,13 +9,14 @@ from sqlalchemy import event
 from common import logging
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
+from common.cloud import Cloud
 from common.config import Settings, load
 from common.db.engine import Database
 from common.db.migrations import upgrade_database
 from common.db.tenants import Tenant
 from common.errors import BrokerUnavailableError, DatabaseUnavailableError
 from common.graph.client import GraphClient
-from common.graph.http import GraphHttp
+from common.graph.http import GraphHttp, VerifiedSession
 from common.graph.tokens import Credentials
 from common.secrets import Vault
 from console import addresses
@@ -77,16 +78,16 @@ class Installation:
         place = addresses.without_password(self.settings.amqp_url.get_secret_value())
         return f"It was looked for at {place} (ENTRA_SMS_AMQP_URL)."
 
-    def graph(self, credentials: Credentials) -> GraphClient:
-        return GraphClient(self.settings, credentials, GraphHttp(self.settings))
+    def graph(self, credentials: Credentials, cloud: Cloud) -> GraphClient:
+        return GraphClient(credentials, GraphHttp(VerifiedSession(self.settings, cloud)))
 
     def graph_of(self, tenant: Tenant) -> GraphClient:
         """Return Graph as `tenant`.
 
         Raises:
-            SettingsError: the server key does not open the stored secret.
+            SettingsError: the server key does not open the stored credential, or the settings do not know its cloud.
         """
-        return self.graph(tenant.credentials(self.vault))
+        return self.graph(tenant.credentials(self.vault), self.settings.cloud(tenant.cloud))
 
     def close(self) -> None:
         """Close what was opened."""

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from common.broker import outgoing
 from common.clock import utc_now
+from common.cloud import Cloud
 from common.db import tenants
 from common.db.tenants import Agreement, Tenant
 from common.errors import BrokerUnavailableError
@@ -35,7 +36,8 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
     else:
         credential, secret = stored.sealed_credential, stored.credentials(installation.vault).client_secret
     try:
-        check(installation, Credentials(values["tenant_id"], values["client_id"], secret), values["name"])
+        cloud = installation.settings.cloud(None if stored is None else stored.cloud)
+        check(installation, Credentials(values["tenant_id"], values["client_id"], secret), cloud, values["name"])
     except ConsoleError as error:
         outcome = "Nothing was saved." if stored is None else "Nothing was changed."
         raise ConsoleError(f"{error} {outcome}", error.code) from None
@@ -58,14 +60,14 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
         output.say(f"{beginning} Watch it with: entra-sms status")
 
 
-def check(installation: Installation, credentials: Credentials, name: str) -> None:
+def check(installation: Installation, credentials: Credentials, cloud: Cloud, name: str) -> None:
     """Check the access of a tenant and show it.
 
     Raises:
         ConsoleError: something does not work.
     """
-    output.note(Text.assemble(f"Access to {output.shown(name)} at {installation.settings.graph_url}:"))
-    require_access(installation.graph(credentials), installation.settings)
+    output.note(Text.assemble(f"Access to {output.shown(name)} at {cloud.graph_url}:"))
+    require_access(installation.graph(credentials, cloud), installation.settings)
 
 
 def nudge(installation: Installation, tenant_id: str) -> bool:

@@ -96,4 +96,6 @@ def _ask(installation: Installation, explained: Explained) -> Live:
     try:
         return explained_live.ask(installation.graph_of(explained.tenant), explained)
     except RetryLaterError as error:
-        raise ConsoleError(f"{error} {where_to_look(error, installation.settings)}", Exit.UNREACHABLE) from None
+        cloud = installation.settings.cloud(explained.tenant.cloud)
+        where = where_to_look(error, installation.settings, cloud)
+        raise ConsoleError(f"{error} {where}", Exit.UNREACHABLE) from None

@@ -116,7 +116,8 @@ def check(installation: Installation, tenant: str | None) -> None:
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
-    enrolment.check(installation, found.credentials(installation.vault), found.name)
+    cloud = installation.settings.cloud(found.cloud)
+    enrolment.check(installation, found.credentials(installation.vault), cloud, found.name)
     output.say(f"The access of {output.shown(found.name)} works.")
     if found.state is TenantState.ACCESS_FAILED and enrolment.nudge(installation, found.tenant_id):
         output.say("It did not work before; the worker was told to try again now.")

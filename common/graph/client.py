@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from common.clock import from_text, to_text
-from common.config import Settings
 from common.errors import BadPageError
 from common.graph.http import GraphHttp
 from common.graph.resources import SELECT
@@ -54,9 +53,10 @@ class Subscription:
 class GraphClient:
     """Graph as one tenant; thread-safe, cheap to make once a tenant and process."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, http: GraphHttp) -> None:
+    def __init__(self, credentials: Credentials, http: GraphHttp) -> None:
+        self.cloud = http.session.cloud
         self._http = http
-        self._tokens = Tokens(settings, credentials, http.session)
+        self._tokens = Tokens(credentials, http.session)
         self._base = f"{http.root}/v1.0"
         self._beginnings = {
             stream: f"{self._base}/{stream}/delta?$select={','.join(SELECT[stream])}" for stream in Stream
@@ -82,6 +82,10 @@ class GraphClient:
         if page.next_link == link:
             raise BadPageError(LOOP)
         return page
+
+    def is_own(self, link: str) -> bool:
+        """Tell whether a link that was kept leads to this Graph, not to one that was read from before."""
+        return self._http.is_own(link)
 
     def get(self, stream: Stream, object_id: str) -> dict[str, Any]:
         """Read one user or group itself.

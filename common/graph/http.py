@@ -1,7 +1,8 @@
 """One request to Graph or to the login service: TLS always verified, time-outs always set, redirects never followed.
 
-Tokens go to the configured Graph origin only; a link of another origin is refused before anything is sent. Nothing at
-all is sent to anybody but Graph and the login service: the latter too names addresses, and gets the client secret.
+Tokens go to the Graph origin of their own cloud only; a link of another origin is refused before anything is sent.
+Nothing at all is sent to anybody but the Graph and the login service of that cloud: the latter too names addresses, and
+gets the client secret.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from uuid import uuid4
 
 import orjson
 import requests
-from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 from requests.adapters import HTTPAdapter
 
 from common import __version__, logging
+from common.cloud import LOGIN_NAMES, Cloud
 from common.config import Settings
 from common.errors import AccessError, BadPageError
 from common.graph import metrics
@@ -31,24 +32,21 @@ CROOKED = re.compile(r"[\x00-\x20\x7f\\]")
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
-MICROSOFT_LOGIN: frozenset[Origin] = frozenset(("https", host, 443) for host in WELL_KNOWN_AUTHORITY_HOSTS)
-"""Microsoft's login service has several names, and under one of them may tell the address of another."""
-
 log = logging.get("graph")
 
 
 class VerifiedSession(requests.Session):
-    """A session that speaks to Graph and the login service alone, and never waits for ever. Also given to MSAL.
+    """A session that speaks to one cloud's Graph and login service alone, and never waits for ever; MSAL uses it too.
 
-    Its CA bundle wins over REQUESTS_CA_BUNDLE.
+    Its CA bundle wins over REQUESTS_CA_BUNDLE. Without a `cloud` it is the one that the settings describe.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cloud: Cloud | None = None) -> None:
         super().__init__()
+        self.cloud = cloud or settings.cloud(None)
         self._verify = str(settings.ca_bundle) if settings.ca_bundle else True
         self._timeout_seconds = settings.graph_timeout_seconds
-        login = _origin(settings.login_url)
-        self._origins = {_origin(settings.graph_url), login} | (MICROSOFT_LOGIN if login in MICROSOFT_LOGIN else set())
+        self._origins = {_origin(self.cloud.graph_url), *_login_origins(self.cloud)}
         self.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -88,12 +86,12 @@ class AccessToken(Protocol):
 
 
 class GraphHttp:
-    """Authorised requests to the one Graph origin of the settings; shared by all tenants and threads."""
+    """Authorised requests to the one Graph origin of a cloud; shared by all tenants in it and all threads."""
 
-    def __init__(self, settings: Settings, session: VerifiedSession | None = None) -> None:
-        self.root = settings.graph_url
-        self.session = session or VerifiedSession(settings)
-        self._origin = _origin(settings.graph_url)
+    def __init__(self, session: VerifiedSession) -> None:
+        self.root = session.cloud.graph_url
+        self.session = session
+        self._origin = _origin(self.root)
 
     def call(
         self,
@@ -133,13 +131,17 @@ class GraphHttp:
         return _json_object(response)
 
     def require_own_origin(self, url: str) -> None:
-        """Refuse an address that is not under the configured Graph origin.
+        """Refuse an address that is not under the Graph origin of the cloud.
 
         Raises:
             BadPageError: it is not; nothing was sent.
         """
-        if not _is_among({self._origin}, url):
+        if not self.is_own(url):
             raise BadPageError("Graph named a link of a foreign origin; it was not followed.")
+
+    def is_own(self, url: str) -> bool:
+        """Tell whether an address is under the Graph origin of the cloud."""
+        return _is_among({self._origin}, url)
 
     def _send(
         self, method: str, url: str, token: str, body: dict[str, Any] | None, timeout_seconds: float | None
@@ -197,6 +199,12 @@ def _is_among(origins: Collection[Origin], url: str) -> bool:
         return straight and _origin(url) in origins
     except ValueError:
         return False
+
+
+def _login_origins(cloud: Cloud) -> set[Origin]:
+    login = _origin(cloud.login_url)
+    names = next((names for names in LOGIN_NAMES if login in {("https", name, 443) for name in names}), frozenset())
+    return {login, *(("https", name, 443) for name in names)}
 
 
 def _origin(url: str) -> Origin:

@@ -13,7 +13,6 @@ import orjson
 import requests
 from msal.exceptions import MsalError
 
-from common.config import Settings
 from common.errors import AccessError, EntraSmsError
 from common.graph.answers import GraphUnavailableError
 from common.graph.http import VerifiedSession
@@ -21,6 +20,10 @@ from common.graph.http import VerifiedSession
 HOW_TO_RENEW = (
     "In the Entra admin center open App registrations > your application > Certificates & secrets, make a new client "
     "secret and copy its Value (not its Secret ID)."
+)
+ONE_CLOUD = (
+    "Graph and the login service must be of the same cloud: compare the tenant's cloud (entra-sms tenants show), or "
+    "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL."
 )
 BUSY = "temporarily_unavailable"
 REFUSALS: dict[int, tuple[str, str]] = {
@@ -32,19 +35,16 @@ REFUSALS: dict[int, tuple[str, str]] = {
     ),
     90002: (
         "The tenant does not exist.",
-        "Compare the Directory (tenant) ID on the application's Overview page, and check that the cloud is right.",
+        "Compare the Directory (tenant) ID on the application's Overview page, and check the cloud (--cloud).",
     ),
     900023: ("The tenant id is malformed.", "Copy the Directory (tenant) ID from the application's Overview page."),
     700027: (
         "The certificate is not accepted.",
         "Upload the certificate's public part under Certificates & secrets and check that it has not expired.",
     ),
-    1002012: ("The scope is not accepted.", "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud."),
-    70011: ("The scope is not accepted.", "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud."),
-    500011: (
-        "Graph is not known in this cloud.",
-        "ENTRA_SMS_GRAPH_URL and ENTRA_SMS_LOGIN_URL must be of the same cloud.",
-    ),
+    1002012: ("The scope is not accepted.", ONE_CLOUD),
+    70011: ("The scope is not accepted.", ONE_CLOUD),
+    500011: ("Graph is not known in this cloud.", ONE_CLOUD),
 }
 """AADSTS number -> what is wrong, and what to click. Source: Microsoft Entra authentication error codes."""
 
@@ -62,11 +62,11 @@ class Credentials:
 
 
 class Tokens:
-    """Access tokens of one tenant: made when first needed, cached by MSAL, one request at a time."""
+    """Access tokens of one tenant, in the cloud of `session`: made when first needed, cached, one request at a time."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, session: VerifiedSession) -> None:
-        self._authority = f"{settings.login_url}/{credentials.tenant_id}"
-        self._scopes = [f"{settings.graph_url}/.default"]
+    def __init__(self, credentials: Credentials, session: VerifiedSession) -> None:
+        self._authority = f"{session.cloud.login_url}/{credentials.tenant_id}"
+        self._scopes = [f"{session.cloud.graph_url}/.default"]
         self._credentials = credentials
         self._session = session
         self._lock = threading.Lock()

@@ -1,4 +1,7 @@
-"""Whatever Graph or the login service, or somebody in their place, names as an address: no secret goes to strangers."""
+"""Whatever Graph or the login service, or somebody in their place, names as an address: no secret goes to strangers.
+
+The strangers are the Graph and the login service of another cloud, in which other tenants could be: that helps nobody.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,10 @@ def bench(graph: LyingGraph, sqlite_url: str) -> Iterator[Bench]:
     """A worker with real clients, whose tenant signs in."""
     with book(sqlite_url) as found:
         graph.sign_in(found.tenant_id)
-        yield Bench(found, settings=settings(**graph.settings), clients=Clients(settings(**graph.settings)))
+        stranger = graph.stranger.port
+        clouds = f"elsewhere=https://127.0.0.1:{stranger},https://localhost:{stranger}"
+        known = settings(**graph.settings, clouds=clouds)
+        yield Bench(found, settings=known, clients=Clients(known))
 
 
 @pytest.fixture(params=FOREIGN)

@@ -7,7 +7,7 @@ import responses
 
 from common.config import Settings, load
 from common.graph.client import GraphClient
-from common.graph.http import GraphHttp
+from common.graph.http import GraphHttp, VerifiedSession
 from common.graph.tokens import Credentials
 
 GRAPH = "https://graph.example"
@@ -29,9 +29,12 @@ def credentials() -> Credentials:
     return Credentials(TENANT, "app-1", SECRET)
 
 
+def graph_http(**changed: str) -> GraphHttp:
+    return GraphHttp(VerifiedSession(settings(**changed)))
+
+
 def client(**changed: str) -> GraphClient:
-    found = settings(**changed)
-    return GraphClient(found, credentials(), GraphHttp(found))
+    return GraphClient(credentials(), graph_http(**changed))
 
 
 @dataclass

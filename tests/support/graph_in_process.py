@@ -76,12 +76,12 @@ class ClientsInProcess:
         session.mount("https://", FlaskAdapter(app, passing))
         self._settings = settings
         self._token = token
-        self._http = GraphHttp(settings, session)
+        self._http = GraphHttp(session)
         self._client: GraphClient | None = None
 
     def of(self, tenant: Tenant) -> GraphClient:
         if self._client is None:
-            self._client = GraphClient(self._settings, tenant.credentials(Vault(self._settings)), self._http)
+            self._client = GraphClient(tenant.credentials(Vault(self._settings)), self._http)
             token: Any = _FixedToken(self._token)
             self._client._tokens = token
         return self._client

@@ -32,7 +32,7 @@ class RawGraph(BaseAdapter):
         session = VerifiedSession(found)
         session.trust_env = False
         session.mount("https://", self)
-        self.client = GraphClient(found, credentials(), GraphHttp(found, session))
+        self.client = GraphClient(credentials(), GraphHttp(session))
         self.client._tokens = CountedToken()  # type: ignore[assignment]
         self._answers = list(answers)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from common import config
 from common.broker import connection
+from common.cloud import NATIONAL_CLOUDS, Cloud
 from common.config import SECRET_NAMES, Settings, load
 from common.errors import SettingsError
 
@@ -94,7 +95,7 @@ WRONG = {
     "worker_threads": ["0", "65", "1.5"],
     "webhook_bind": ["", "127.0.0.1", ":80", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:http", "a:٣"],
     "webhook_processes": ["0"],
-    "metrics_port": ["-1", "65536"],
+    "metrics_bind": ["9100", ":9100", "127.0.0.1:0", "127.0.0.1:65536"],
     "secret_key": ["short"],
     "secret_key_previous": ["short"],
     "public_url": [
@@ -107,6 +108,17 @@ WRONG = {
     ],
     "graph_url": ["", "http://graph.microsoft.com", "graph.microsoft.com", "https://graph.microsoft.com/#x"],
     "login_url": [""],
+    "clouds": [
+        "bleu",
+        "bleu=https://graph.bleu.example",
+        "bleu=https://graph.bleu.example,http://login.bleu.example",
+        "bleu=https://graph.bleu.example/v1.0,https://login.bleu.example",
+        "Bleu=https://graph.bleu.example,https://login.bleu.example",
+        "=https://graph.bleu.example,https://login.bleu.example",
+        "default=https://graph.bleu.example,https://login.bleu.example",
+        "china=https://graph.bleu.example,https://login.bleu.example",
+        "a=https://graph.a.example,https://login.a.example a=https://graph.b.example,https://login.b.example",
+    ],
     "ca_bundle": ["/no/such/file", "/"],
     "log_level": ["loud", ""],
     "log_format": ["xml"],
@@ -116,6 +128,21 @@ WRONG = {
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 def test_a_value_that_cannot_work_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     assert f"ENTRA_SMS_{name.upper()}" in refusal(**{name: value}) or name in refusal(**{name: value})
+
+
+def test_a_tenant_is_in_the_cloud_of_the_settings_or_in_one_that_has_a_name() -> None:
+    pairs = "bleu=https://graph.bleu.example,https://login.bleu.example delos=https://g.example:8443,https://l.example"
+    found = load({"ENTRA_SMS_CLOUDS": pairs, "ENTRA_SMS_GRAPH_URL": "https://g", "ENTRA_SMS_LOGIN_URL": "https://l"})
+    assert found.cloud(None) == found.cloud("default") == Cloud("default", "https://g", "https://l")
+    assert found.cloud("bleu") == Cloud("bleu", "https://graph.bleu.example", "https://login.bleu.example")
+    assert found.cloud("delos").graph_url == "https://g.example:8443"
+    assert found.cloud("usgov-dod").graph_url == "https://dod-graph.microsoft.us"
+    with pytest.raises(SettingsError, match=r"no cloud 'mars'\. There are default, global, usgov, .*, bleu, delos;"):
+        found.cloud("mars")
+
+
+def test_no_two_national_clouds_share_a_graph() -> None:
+    assert len({one.graph_url for one in NATIONAL_CLOUDS}) == len(NATIONAL_CLOUDS)
 
 
 def test_certificate_and_key_go_together(tmp_path: Path) -> None:

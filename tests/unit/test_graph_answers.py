@@ -24,8 +24,7 @@ from common.graph.answers import (
     PageTokenExpiredError,
     retry_after_seconds,
 )
-from common.graph.http import GraphHttp
-from tests.support.graph import DELTA_LINK, GRAPH, CountedToken, error, settings
+from tests.support.graph import DELTA_LINK, GRAPH, CountedToken, error, graph_http
 from tests.support.raw_graph import RawAnswer, RawGraph
 
 PATH = f"{GRAPH}/v1.0/users/delta"
@@ -45,7 +44,7 @@ def token() -> CountedToken:
 
 @pytest.fixture
 def get(token: CountedToken) -> Get:
-    http = GraphHttp(settings())
+    http = graph_http()
     return lambda url=PATH, **options: http.call("GET", url, token, **options)
 
 

@@ -9,13 +9,13 @@ import responses
 from common.errors import BadPageError
 from common.graph.answers import GraphRefusedError
 from common.graph.http import GraphHttp
-from tests.support.graph import GRAPH, CountedToken, settings
+from tests.support.graph import GRAPH, CountedToken, graph_http
 from tests.support.https_listener import https_listener
 
 
 @pytest.fixture
 def http() -> GraphHttp:
-    return GraphHttp(settings())
+    return graph_http()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_redirects_are_never_followed(http: GraphHttp, status: int, target: str)
 )
 def test_a_link_goes_over_the_wire_as_it_was_given(tmp_path: Path, target: str) -> None:
     with https_listener(tmp_path) as listener:
-        http = GraphHttp(settings(graph_url=listener.url, ca_bundle=str(listener.ca_file)))
+        http = graph_http(graph_url=listener.url, ca_bundle=str(listener.ca_file))
         http.call("GET", listener.url + target, CountedToken())
         http.session.close()
     assert listener.targets == [target]
@@ -106,7 +106,7 @@ def test_a_link_goes_over_the_wire_as_it_was_given(tmp_path: Path, target: str) 
 
 def test_every_request_names_itself_and_asks_to_be_throttled_first(tmp_path: Path) -> None:
     with https_listener(tmp_path) as listener:
-        http = GraphHttp(settings(graph_url=listener.url, ca_bundle=str(listener.ca_file)))
+        http = graph_http(graph_url=listener.url, ca_bundle=str(listener.ca_file))
         http.call("GET", f"{listener.url}/v1.0/users/delta", CountedToken())
         http.session.close()
     [headers] = listener.headers
@@ -122,7 +122,7 @@ def test_a_netrc_file_does_not_replace_the_token(tmp_path: Path, monkeypatch: py
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     with https_listener(tmp_path) as listener:
-        http = GraphHttp(settings(graph_url=listener.url, ca_bundle=str(listener.ca_file)))
+        http = graph_http(graph_url=listener.url, ca_bundle=str(listener.ca_file))
         http.call("GET", f"{listener.url}/v1.0/users/delta", CountedToken())
         http.session.close()
     assert listener.headers[0]["Authorization"] == "Bearer token-1"
@@ -132,7 +132,7 @@ def test_a_server_with_another_certificate_is_not_spoken_to(tmp_path: Path) -> N
     other = tmp_path / "other"
     other.mkdir()
     with https_listener(tmp_path) as listener, https_listener(other) as stranger:
-        http = GraphHttp(settings(graph_url=listener.url, ca_bundle=str(stranger.ca_file)))
+        http = graph_http(graph_url=listener.url, ca_bundle=str(stranger.ca_file))
         with pytest.raises(Exception, match="SSLError"):
             http.call("GET", f"{listener.url}/v1.0/users/delta", CountedToken())
         http.session.close()

@@ -37,7 +37,7 @@ def mock() -> Iterator[responses.RequestsMock]:
 @pytest.fixture
 def tokens() -> Tokens:
     found = settings()
-    return Tokens(found, credentials(), VerifiedSession(found))
+    return Tokens(credentials(), VerifiedSession(found))
 
 
 def asked(mock: responses.RequestsMock, address: str) -> int:
@@ -262,5 +262,5 @@ def test_a_credential_of_another_tenant_makes_its_own_tokens(mock: responses.Req
     found = settings()
     session = VerifiedSession(found)
     for client_id in ("app-1", "app-2"):
-        Tokens(found, Credentials(TENANT, client_id, SECRET), session)(renew=False)
+        Tokens(Credentials(TENANT, client_id, SECRET), session)(renew=False)
     assert asked(mock, TOKEN) == 2
