@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
@@ -40,6 +40,7 @@ class Broker:
     password: str
     management_url: str
     vhost: str = "/"
+    is_private: bool = False
 
     @classmethod
     def from_url(cls, amqp_url: str, management_url: str | None = None) -> Self:
@@ -57,7 +58,11 @@ class Broker:
     @classmethod
     def of(cls, node: Node) -> Self:
         here = f"http://127.0.0.1:{node.management_port}"
-        return cls("127.0.0.1", node.amqp_port, node.user, node.password, here)
+        return cls("127.0.0.1", node.amqp_port, node.user, node.password, here, is_private=True)
+
+    def account(self, name: str) -> Self:
+        """With one of the accounts that a deployment has (`rabbitmq.ACCOUNTS`); a given broker has only its own."""
+        return replace(self, user=name) if self.is_private else self
 
     @property
     def amqp_url(self) -> str:

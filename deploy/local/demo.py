@@ -14,6 +14,7 @@ from deploy.local.broker import Broker
 from deploy.local.comparison import book_of_database, book_of_directory, differences
 from deploy.local.errors import LocalServiceError
 from deploy.local.landings import Landings, percentile
+from deploy.local.rabbitmq import OPERATOR, PROCESSES
 from deploy.local.runs import Run
 from deploy.local.system import System
 
@@ -78,7 +79,7 @@ def _start(run: Run, node: Broker, company: tuple[int, int, int], workers: int) 
         old.unlink()
     database_url = f"sqlite:///{run.directory / 'book.sqlite3'}"
     settings = {"ENTRA_SMS_FOLLOW_UP_SECONDS": FOLLOW_UP_SECONDS}
-    system = System(run, node.amqp_url, database_url, settings)
+    system = System(run, node.account(PROCESSES).amqp_url, database_url, settings)
     users, groups, seed = company
     click.echo(
         f"Starting a simulated directory of {users:,} people and {groups:,} groups, the webhook and the worker ..."
@@ -106,9 +107,9 @@ def _await_subscriptions(system: System) -> None:
 
 
 def _introduce(system: System, node: Broker) -> None:
-    control = system.simulated()
+    control, operator = system.simulated(), node.account(OPERATOR)
     click.echo(f"""
-  RabbitMQ's pages      {node.management_url}  user {node.user}, password {node.password}
+  RabbitMQ's pages      {node.management_url}  user {operator.user}, password {operator.password}
   simulated directory   {control.url}/control/tenants/default/directory
   logs                  {system.directory / "logs"}
   address book          {system.directory / "book.sqlite3"}

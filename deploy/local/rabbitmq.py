@@ -1,23 +1,34 @@
 """One private RabbitMQ node on disk: its configuration, its environment and its command lines.
 
-Nothing of the machine's own service is read or used: own node name, data, ports, cookie and port mapper (epmd).
+Nothing of the machine's own service is read or used: own node name, data, ports, cookie and port mapper (epmd). The
+node is set up like that of a deployment (deploy/rabbitmq) and has its accounts with their permissions. One account
+more, `local`, may do everything, such as making vhosts for tests.
 """
 
 import hashlib
+import json
 import secrets
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from deploy.local.packages import Installation
+from deploy.local.paths import ROOT
+
+SETTINGS = ROOT / "deploy" / "rabbitmq" / "entra-sms.conf"
+DEFINITIONS = ROOT / "deploy" / "rabbitmq" / "definitions.json"
+PROCESSES, OPERATOR, MONITOR = "entra_sms", "operator", "monitor"
+ACCOUNTS: dict[str, list[str]] = {PROCESSES: [], OPERATOR: ["monitoring"], MONITOR: ["monitoring"]}
+"""The accounts of a deployment (deploy/make-secrets.sh) and their tags. Here they share the password of the node."""
 
 _CONFIGURATION = """\
+{settings}
+# Different here; what stands last counts.
 listeners.tcp.1 = 127.0.0.1:{amqp_port}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management_port}
-default_user = {user}
-default_pass = {password}
-default_user_tags.administrator = true
+load_definitions = {definitions}
 vm_memory_high_watermark.absolute = 1GiB
 disk_free_limit.absolute = 50MB
 log.console = false
@@ -51,11 +62,25 @@ class Node:
 
 
 def write_configuration(node: Node, folder: Path) -> None:
-    for name in ("mnesia", "log"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    definitions = folder / "definitions.d"
+    for path in (folder / "mnesia", folder / "log", definitions):
+        path.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    (folder / "rabbitmq.conf").write_text(_CONFIGURATION.format(**node.fields()))
+    here = _CONFIGURATION.format(**node.fields(), settings=SETTINGS.read_text(), definitions=definitions)
+    (folder / "rabbitmq.conf").write_text(here)
     (folder / "enabled_plugins").write_text(_PLUGINS)
+    (definitions / "10-accounts.json").write_text(json.dumps(_accounts(node)))
+    shutil.copy(DEFINITIONS, definitions / "20-entra-sms.json")
+
+
+def _accounts(node: Node) -> dict[str, Any]:
+    tags = ACCOUNTS | {node.user: ["administrator"]}
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "users": [{"name": name, "password": node.password, "tags": tags[name]} for name in tags],
+        "vhosts": [{"name": "/"}],
+        "permissions": [{"user": node.user, "vhost": "/", **everything}],
+    }
 
 
 def environment(node: Node, folder: Path, installation: Installation) -> dict[str, str]:

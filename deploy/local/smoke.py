@@ -21,6 +21,7 @@ from deploy.local.comparison import Book, book_of_database, book_of_directory, d
 from deploy.local.control import Control
 from deploy.local.errors import LocalServiceError
 from deploy.local.landings import Landings, percentile
+from deploy.local.rabbitmq import PROCESSES
 from deploy.local.runs import Run, exit_on_signals
 from deploy.local.system import System
 
@@ -87,7 +88,7 @@ def _start(run: Run, database: str, *, users: int, groups: int, seed: int, worke
         database_url = postgres.start(run, fresh=True).url_of("postgres")
     else:
         database_url = _fresh_sqlite(run.directory)
-    system = System(run, node.amqp_url, database_url, SETTINGS)
+    system = System(run, node.account(PROCESSES).amqp_url, database_url, SETTINGS)
     click.echo(
         f"Starting a simulated directory of {users:,} people and {groups:,} groups, webhook and {workers} worker(s) ..."
     )

@@ -4,7 +4,10 @@ No container engine is needed: what only an engine can show is listed in docs/de
 """
 
 import ast
+import base64
+import hashlib
 import http.server
+import json
 import os
 import re
 import shlex
@@ -17,17 +20,20 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 import trustme
 import yaml
 
-from common import config
+from common import config, topology
 from deploy import demo_tenant, health
 from deploy.local import packages, rabbitmq
 from deploy.local.broker import Broker
+from deploy.local.errors import LocalServiceError
 from deploy.local.ports import Reservation
 from deploy.local.processes import AT_ONCE
 from deploy.local.rabbitmq import Node
@@ -41,6 +47,11 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DEMO = yaml.safe_load((ROOT / "deploy" / "demo.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN = {name for name, service in SERVICES.items() if "build" in service}
+RABBITMQ_PASSWORDS = {
+    rabbitmq.PROCESSES: "rabbitmq_password",
+    rabbitmq.OPERATOR: "rabbitmq_operator_password",
+    rabbitmq.MONITOR: "rabbitmq_monitor_password",
+}
 PACKAGES = ("common", "webhook", "worker", "console", "simulator")
 
 
@@ -246,7 +257,7 @@ class TestProcesses:
     def test_the_health_check_asks_where_the_settings_say(self, demo: bool) -> None:
         scheme = "https" if demo else "http"
         assert health.address("webhook", _environment("webhook", demo=demo)) == f"{scheme}://127.0.0.1:8080/health/live"
-        assert health.address("worker", _environment("worker", demo=demo)) == "http://127.0.0.1:9100/metrics"
+        assert health.address("worker", _environment("worker", demo=demo)) == "http://127.0.0.1:9100/health/live"
 
 
 class TestHealth:
@@ -265,7 +276,7 @@ class TestHealth:
 
     def test_no_answer_is_none_and_the_command_says_so(self) -> None:
         with Reservation(1) as reservation:
-            environment = os.environ | {"ENTRA_SMS_METRICS_PORT": str(reservation.ports[0])}
+            environment = os.environ | {"ENTRA_SMS_METRICS_BIND": f"127.0.0.1:{reservation.ports[0]}"}
             command = [sys.executable, "deploy/health.py", "worker"]
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 1
@@ -283,9 +294,18 @@ class TestSecrets:
         read = {path.name: path.read_text().strip() for path in made_secrets.iterdir()}
         assert f":{read['postgres_password']}@" in read["database_url"]
         assert f":{read['rabbitmq_password']}@" in read["amqp_url"]
-        assert f"default_pass = {read['rabbitmq_password']}" in read["rabbitmq_account.conf"]
-        assert len({read["secret_key"], read["postgres_password"], read["rabbitmq_password"]}) == 3
+        passwords = [read[name] for name in read if name == "secret_key" or name.endswith("_password")]
+        assert len(set(passwords)) == len(passwords) == 5
         assert SERVICES["postgres"]["environment"]["POSTGRES_USER"] in read["database_url"]
+
+    def test_rabbitmq_gets_hashes_with_a_salt_each_and_no_password(self, made_secrets: Path) -> None:
+        accounts = (made_secrets / "rabbitmq_accounts.json").read_text()
+        hashes = [base64.b64decode(user["password_hash"]) for user in json.loads(accounts)["users"]]
+        assert len({found[:4] for found in hashes}) == len(hashes) == 3
+        for name, found in zip(RABBITMQ_PASSWORDS.values(), hashes, strict=True):
+            password = (made_secrets / name).read_text().strip()
+            assert found[4:] == hashlib.sha256(found[:4] + password.encode()).digest()
+            assert password not in accounts
 
     def test_what_is_there_already_stays(self, made_secrets: Path) -> None:
         before = {path.name: path.read_text() for path in made_secrets.iterdir()}
@@ -298,46 +318,62 @@ class TestSecrets:
 
 
 class TestRabbitmq:
-    def test_a_node_takes_the_configuration_and_the_account(self, made_secrets: Path) -> None:
-        """With the fragments in a folder of their own, as the image reads them."""
+    def test_a_node_takes_the_configuration_and_the_accounts(self, made_secrets: Path) -> None:
+        """With the fragments and definitions in folders of their own, as the image reads them."""
         installation = packages.ensure(packages.RABBITMQ)
         with Run.claim("test-deployment", several=True) as run, Reservation(4) as reservation:
             folder = run.directory / "rabbitmq"
             shutil.rmtree(folder, ignore_errors=True)
             node = Node.at(folder, reservation.ports, password=None)
             rabbitmq.write_configuration(node, folder)
-            fragments = folder / "conf.d"
-            fragments.mkdir()
-            shutil.copy(ROOT / "deploy/rabbitmq/entra-sms.conf", fragments / "50-entra-sms.conf")
-            shutil.copy(made_secrets / "rabbitmq_account.conf", fragments / "90-account.conf")
+            mounted = _mounted_in_rabbitmq(made_secrets, folder)
             environment = rabbitmq.environment(node, folder, installation) | {
-                "RABBITMQ_CONFIG_FILES": str(fragments / "*.conf")
+                "RABBITMQ_CONFIG_FILES": str(mounted / "conf.d" / "*.conf")
             }
             epmd = rabbitmq.epmd_command(node, installation)
             run.start("epmd", epmd, env=environment, cwd=folder, mark=" ".join(epmd[1:]), ending=AT_ONCE)
             command = rabbitmq.node_command(folder, installation)
             run.start("rabbitmq", command, env=environment, cwd=folder, ending=AT_ONCE)
-            address = (made_secrets / "amqp_url").read_text().strip()
-            here = address.replace("@rabbitmq:5672", f"@127.0.0.1:{node.amqp_port}")
-            broker = Broker.from_url(here, f"http://127.0.0.1:{node.management_port}")
-            eventually(broker.is_ready, within_seconds=90, what="the broker")
+            brokers = {name: _broker(node, made_secrets, name) for name in RABBITMQ_PASSWORDS}
+            monitor = brokers[rabbitmq.MONITOR]
+            eventually(monitor.is_ready, within_seconds=90, what="the broker")
             who = eventually(
-                lambda: broker.management.call("GET", "whoami"),
+                lambda: monitor.management.call("GET", "whoami"),
                 within_seconds=90,
                 what="the account",
-                despite=(Exception,),
+                despite=(LocalServiceError,),
             )
-            assert who["name"] == "entra_sms"
-            assert "administrator" in who["tags"]
-            overview = broker.management.call("GET", "overview")
+            assert who["tags"] == rabbitmq.ACCOUNTS[rabbitmq.MONITOR]
+            assert brokers[rabbitmq.OPERATOR].management.call("GET", "whoami")["tags"] == ["monitoring"]
+            with pytest.raises(LocalServiceError, match="401"):  # no tag: its password opens no pages
+                brokers[rabbitmq.PROCESSES].management.call("GET", "whoami")
+            address = (made_secrets / "amqp_url").read_text().strip()
+            here = address.replace("@rabbitmq:5672", f"@127.0.0.1:{node.amqp_port}")
+            with pika.BlockingConnection(pika.URLParameters(here)) as connection:
+                topology.declare(connection.channel())
+            overview = monitor.management.call("GET", "overview")
             assert overview["cluster_name"] == "entra-sms"
             limit = eventually(
-                lambda: broker.management.call("GET", "nodes")[0]["mem_limit"],
+                lambda: monitor.management.call("GET", "nodes")[0]["mem_limit"],
                 within_seconds=30,
                 what="the first look at its memory",
                 despite=(KeyError,),
             )
             assert limit == 600 * 1024**2
+            bound = eventually(
+                lambda: monitor.management.call("GET", f"queues/%2F/{topology.REQUESTS}")[
+                    "effective_policy_definition"
+                ],
+                what="the policy of the requests",
+                despite=(KeyError,),
+            )
+            assert bound == {"max-length": 1_000_000}
+
+    def test_the_accounts_here_are_those_of_a_deployment(self, made_secrets: Path) -> None:
+        made = json.loads((made_secrets / "rabbitmq_accounts.json").read_text())["users"]
+        assert {user["name"]: user["tags"] for user in made} == rabbitmq.ACCOUNTS
+        permissions = json.loads(rabbitmq.DEFINITIONS.read_text())["permissions"]
+        assert {entry["user"] for entry in permissions} == set(rabbitmq.ACCOUNTS)
 
 
 class TestDockerfile:
@@ -413,6 +449,24 @@ def made_secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "deploy/make-secrets.sh", deploy)
     _run(["sh", str(deploy / "make-secrets.sh")])
     return deploy / "secrets"
+
+
+def _mounted_in_rabbitmq(secrets: Path, folder: Path) -> Path:
+    """A folder with all that Compose mounts into /etc/rabbitmq of the service."""
+    service, etc = SERVICES["rabbitmq"], folder / "etc"
+    files = {entry["target"]: ROOT / COMPOSE["configs"][entry["source"]]["file"] for entry in service["configs"]}
+    named = {entry["target"]: COMPOSE["secrets"][entry["source"]]["file"] for entry in service["secrets"]}
+    files |= {target: secrets / Path(file).name for target, file in named.items()}
+    for target, file in files.items():
+        path = etc / Path(target).relative_to("/etc/rabbitmq")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.read_text().replace("/etc/rabbitmq/", f"{etc}/"))
+    return etc
+
+
+def _broker(node: Node, secrets: Path, account: str) -> Broker:
+    password = (secrets / RABBITMQ_PASSWORDS[account]).read_text().strip()
+    return replace(Broker.of(node), user=account, password=password)
 
 
 def _as_here(environment: dict[str, str], secrets: Path, mounts: Path) -> dict[str, str]:

@@ -1,15 +1,17 @@
 """A vhost of its own for each test, so that no test can see the queues of another."""
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from deploy.local.broker import Broker
+from deploy.local.rabbitmq import DEFINITIONS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,15 @@ class Vhost:
     @property
     def url(self) -> str:
         return self.broker.url_of(self.name)
+
+    def open_to(self, account: str) -> Broker:
+        """The broker with an account of a deployment, which gets in this vhost the permissions that it has there."""
+        opened = self.broker.account(account)
+        if opened != self.broker:
+            [granted] = [entry for entry in _definitions()["permissions"] if entry["user"] == account]
+            where = f"permissions/{quote(self.name, safe='')}/{account}"
+            self.broker.management.call("PUT", where, {what: granted[what] for what in ("configure", "write", "read")})
+        return replace(opened, vhost=self.name)
 
     def queues(self) -> dict[str, dict[str, Any]]:
         """What the management API says about each queue; its message counts lag by some seconds."""
@@ -36,6 +47,11 @@ class Vhost:
     def _get(self, kind: str, below: str = "") -> Any:
         path = "/".join(part for part in (kind, quote(self.name, safe=""), below) if part)
         return self.broker.management.call("GET", path)
+
+
+def _definitions() -> dict[str, Any]:
+    definitions: dict[str, Any] = json.loads(DEFINITIONS.read_text())
+    return definitions
 
 
 def is_on_disk(run_directory: Path, queue: str) -> bool:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import Reservation
+from deploy.local.rabbitmq import PROCESSES
 from deploy.local.runs import Run
 from deploy.local.system import System
+from tests.support.broker import Vhost
 from tests.support.webhook_process import (
     Authority,
     Webhook,
@@ -76,7 +78,10 @@ def trusting(authority: Authority) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def system(tmp_path: Path, amqp_url: str, database_url: str) -> Iterator[System]:
-    """The whole system, nothing of it started yet; what the test starts ends with the test."""
+def system(tmp_path: Path, vhost: Vhost, database_url: str) -> Iterator[System]:
+    """The whole system, nothing of it started yet; what the test starts ends with the test.
+
+    Its processes have the account that they have in a deployment, and may do no more.
+    """
     with Run.claim("system", var=tmp_path) as run:
-        yield System(run, amqp_url, database_url, IMPATIENT)
+        yield System(run, vhost.open_to(PROCESSES).amqp_url, database_url, IMPATIENT)
