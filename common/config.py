@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.cloud import DEFAULT, NATIONAL_CLOUDS, Cloud
@@ -103,8 +103,10 @@ class Settings(BaseSettings):
     webhook_tls_key: Path | None = Field(None, description="PEM private key that belongs to the certificate.")
     webhook_processes: int = Field(2, ge=1, le=64, description="Processes of the webhook.")
     webhook_threads: int = Field(16, ge=1, le=256, description="Threads of one webhook process.")
-    metrics_port: int = Field(
-        0, ge=0, le=HIGHEST_PORT, description="Loopback port of the Prometheus metrics of this process; 0: none."
+    metrics_bind: str = Field(
+        "",
+        description="Address and port of the Prometheus metrics of this process, and of the worker's health; "
+        "empty: none.",
     )
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
     log_format: str = Field("json", description="`json`, or `text` for reading along.")
@@ -156,9 +158,11 @@ class Settings(BaseSettings):
             raise ValueError(f"no file at {value}")
         return value
 
-    @field_validator("webhook_bind")
+    @field_validator("webhook_bind", "metrics_bind")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _address_and_port(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "metrics_bind":
+            return value
         host, _, port = value.rpartition(":")
         if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
             raise ValueError("must be an address and a port, e.g. 127.0.0.1:8080 or [::1]:8080")
@@ -237,6 +241,12 @@ class Settings(BaseSettings):
                 "and name the file in ENTRA_SMS_SECRET_KEY_FILE."
             )
         return key
+
+
+def host_and_port(bind: str) -> tuple[str, int]:
+    """Split the value of `webhook_bind` or `metrics_bind`."""
+    host, _, port = bind.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
