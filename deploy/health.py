@@ -1,8 +1,8 @@
 """Whether the process of this container answers: ``python deploy/health.py webhook|worker|simulator``.
 
 Status 0 when it does, else 1 and a sentence. Asks on loopback only, and whether there is an answer, not who gives it.
-The worker has no port but that of its metrics: it opens once the database is up to date. Whether it is connected to
-the broker is shown by `entra-sms status`, and a worker that lost the broker comes back by itself.
+It asks whether the process lives, not whether it is ready: one that lost its broker or database comes back by itself,
+and must not be restarted for that. Whether all is well is told by `entra-sms status` and the metrics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def address(process: str, environment: Mapping[str, str]) -> str:
         port = environment.get("ENTRA_SMS_WEBHOOK_BIND", "127.0.0.1:8080").rpartition(":")[2]
         return f"{scheme}://127.0.0.1:{port}/health/live"
     if process == "worker":
-        return f"http://127.0.0.1:{environment.get('ENTRA_SMS_METRICS_PORT', '0')}/metrics"
+        port = environment.get("ENTRA_SMS_METRICS_BIND", "127.0.0.1:0").rpartition(":")[2]
+        return f"http://127.0.0.1:{port}/health/live"
     return f"https://127.0.0.1:{SIMULATOR_PORT}/control/health"
 
 

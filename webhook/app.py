@@ -13,13 +13,13 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from common import logging
+from common import health, logging
 from common.broker.publisher import Publisher
 from common.client_state import ClientStates
 from common.clock import Clock, utc_now
 from common.config import Settings
 from common.errors import BrokerUnavailableError
-from webhook import handshake, health
+from webhook import handshake
 from webhook.metrics import Metrics
 from webhook.payload import PayloadError
 from webhook.reception import Reception
@@ -58,7 +58,7 @@ def create_app(settings: Settings, publisher: Publisher, clock: Clock = utc_now)
 
     for path in PATHS:
         app.add_url_rule(path, path, receive, methods=["POST"], provide_automatic_options=False)
-    health.register(app, publisher)
+    health.register(app, live=lambda: None, ready=lambda: None if publisher.is_connected() else "broker away")
     app.register_error_handler(HTTPException, lambda error: _answer_error(error, metrics))
     app.register_error_handler(Exception, lambda error: _answer_defect(error, metrics))
     app.after_request(_with_safe_headers)

@@ -1,9 +1,19 @@
-"""What the webhook counts. No label ever holds a value that a stranger can choose."""
+"""What the webhook counts. No label ever holds a value that a stranger can choose, none names a tenant or a person.
+
+Every series that is known begins at 0: else rate() would not see its first event.
+"""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from webhook.payload import Refusal
+
+_POST_OUTCOMES = (
+    *("accepted", "handshake"),
+    *("bad_request", "too_large", "wrong_content_type", "not_served"),
+    *("broker_unavailable", "failed"),
+)
 _PUBLISH_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
 
 
@@ -24,3 +34,7 @@ class Metrics:
             buckets=_PUBLISH_BUCKETS,
             registry=self.registry,
         )
+        for outcome in _POST_OUTCOMES:
+            self.posts.labels(outcome)
+        for outcome in ("queued", *Refusal):
+            self.items.labels(outcome)

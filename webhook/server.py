@@ -17,10 +17,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from common import logging
 from common.broker import connection as broker_connection
-from common.config import Settings, load
+from common.config import Settings, host_and_port, load
 from common.errors import SettingsError
+from common.metrics_server import serve
 
-METRICS_HOST = "127.0.0.1"
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -43,16 +43,11 @@ def check_address_is_free(settings: Settings) -> None:
     Raises:
         SettingsError: something listens there, or the address is not of this machine.
     """
-    host, port = address(settings)
+    host, port = host_and_port(settings.webhook_bind)
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         raise SettingsError(f"ENTRA_SMS_WEBHOOK_BIND: cannot listen on {host}, port {port}: {_why(error)}.") from None
-
-
-def address(settings: Settings) -> tuple[str, int]:
-    host, _, port = settings.webhook_bind.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _why(error: OSError) -> str:
@@ -98,7 +93,7 @@ class LogLines(Logger):  # type: ignore[misc]  # gunicorn is not typed
 
 def prepare_metrics(settings: Settings) -> None:
     """Give the processes a private directory to count in; before anything imports `prometheus_client`."""
-    if settings.metrics_port:
+    if settings.metrics_bind:
         os.environ[MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="entra-sms-webhook-")
 
 
@@ -108,21 +103,16 @@ def serve_metrics(settings: Settings) -> socket.socket | None:
     Raises:
         SettingsError: the port is taken.
     """
-    if not settings.metrics_port:
+    if not settings.metrics_bind:
         return None
     # prometheus_client decides when it is imported whether it counts for many processes.
-    from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415
+    from prometheus_client import CollectorRegistry, make_wsgi_app  # noqa: PLC0415
     from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped there
-    try:
-        server, _thread = start_http_server(settings.metrics_port, METRICS_HOST, registry)
-    except OSError as error:
-        raise SettingsError(
-            f"ENTRA_SMS_METRICS_PORT: cannot listen on {settings.metrics_port}: {_why(error)}."
-        ) from None
-    return server.socket
+    server = serve(settings, make_wsgi_app(registry))
+    return server.socket if server else None
 
 
 def forget_metrics_of(pid: int) -> None:

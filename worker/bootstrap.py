@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from uuid import uuid4
 
-from prometheus_client import start_http_server
-
 from common import logging, topology
 from common.broker.connection import process_name
 from common.broker.consumer import Consumer
@@ -22,6 +20,7 @@ from worker.inbox import Inbox
 from worker.lifecycle import Lifecycle
 from worker.schedule import Schedule
 from worker.subscriptions import Reconciler
+from worker.watch import Watch
 
 PREFETCH = 1_000
 ANSWER_SECONDS = 120.0
@@ -60,17 +59,18 @@ class Worker:
         )
         reconciler = Reconciler(settings, self._database, self._publisher, clients)
         self._schedule = Schedule(settings, self._database, self._publisher, reconciler)
+        self._watch = Watch(settings, self._database, self._consumer, self._inbox)
 
     def run(self) -> None:
         """Work until `stop`; then end what is under way at the next page, and leave.
 
         Raises:
             DatabaseUnavailableError: the database cannot be brought up to date at the start.
+            SettingsError: the port of the metrics is taken.
         """
+        self._watch.start()
         if not is_up_to_date(self._database):
             upgrade(self._settings.database_url.get_secret_value())  # a migration may take as long as it needs
-        if self._settings.metrics_port:
-            start_http_server(self._settings.metrics_port, addr="127.0.0.1")
         pool = [
             threading.Thread(target=self._dispatch.work, name=f"advance-{number}")
             for number in range(self._settings.worker_threads)
@@ -78,6 +78,7 @@ class Worker:
         for thread in pool:
             thread.start()
         self._schedule.start()
+        self._watch.started([*pool, threading.current_thread(), self._schedule.is_alive])
         log.info("worker_started", threads=len(pool))
         try:
             self._consumer.run(self._dispatch.receive)
@@ -87,6 +88,7 @@ class Worker:
                 thread.join()
             self._dispatch.close()
             self._schedule.stop()
+            self._watch.stop()
             self._publisher.close()
             self._database.close()
             log.info("worker_ended")
@@ -94,5 +96,6 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to end soon. Safe in a signal handler."""
         self._stopping.set()
+        self._watch.stopping()
         self._inbox.close()
         self._consumer.stop()

@@ -117,6 +117,11 @@ class Inbox:
         with self._changed:
             return any(one.request.reason is not Reason.CONTINUED for one in self._waiting.get(key, ()))
 
+    def waiting_count(self) -> int:
+        """Return how many requests have not been handed out."""
+        with self._changed:
+            return sum(len(waiting) for waiting in self._waiting.values())
+
     def close(self) -> None:
         """Hand out nothing more; what waits stays unsettled and goes back to the broker. Safe in a signal handler."""
         self.closed.set()

@@ -52,6 +52,9 @@ class Schedule:
     def start(self) -> None:
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End the thread; a reconciliation under way is finished, others wait for another worker."""
         self._stopping.set()

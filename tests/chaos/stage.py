@@ -151,13 +151,13 @@ def stage(run: Run, *, users: int, groups: int, seed: int, tell: Callable[[str],
 
 def _webhook(system: System, number: int, ports: tuple[int, int]) -> Post:
     def start(name: str) -> Process:
-        return system.start_webhook(name, port=ports[0], wait=False, ENTRA_SMS_METRICS_PORT=str(ports[1]))
+        return system.start_webhook(name, port=ports[0], wait=False, ENTRA_SMS_METRICS_BIND=f"127.0.0.1:{ports[1]}")
 
     return Post(f"webhook-{number + 1}", ports[1], start)
 
 
 def _worker(system: System, number: int, metrics_port: int) -> Post:
     def start(name: str) -> Process:
-        return system.start_worker(name, wait=False, ENTRA_SMS_METRICS_PORT=str(metrics_port))
+        return system.start_worker(name, wait=False, ENTRA_SMS_METRICS_BIND=f"127.0.0.1:{metrics_port}")
 
     return Post(f"worker-{number + 1}", metrics_port, start)

@@ -116,7 +116,7 @@ def environment_for(authority: Authority, folder: Path, port: int, metrics_port:
         "ENTRA_SMS_WEBHOOK_TLS_KEY": str(authority.key),
         "ENTRA_SMS_WEBHOOK_PROCESSES": "2",
         "ENTRA_SMS_WEBHOOK_THREADS": "4",
-        "ENTRA_SMS_METRICS_PORT": str(metrics_port),
+        "ENTRA_SMS_METRICS_BIND": f"127.0.0.1:{metrics_port}",
     }
 
 

@@ -217,7 +217,7 @@ def test_slow_clients_are_cut_and_do_not_keep_the_threads(
     start_webhook: Start, unused_amqp_url: str, trusting: ssl.SSLContext
 ) -> None:
     webhook = start_webhook(
-        unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_PORT="0"
+        unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_BIND=""
     )
     beginning = b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
     with ThreadPoolExecutor(2) as pool:
@@ -242,7 +242,7 @@ def test_clients_that_do_not_finish_keep_no_thread(
     start_webhook: Start, unused_amqp_url: str, trusting: ssl.SSLContext, what: str
 ) -> None:
     webhook = start_webhook(
-        unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_PORT="0"
+        unused_amqp_url, ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_WEBHOOK_THREADS="2", ENTRA_SMS_METRICS_BIND=""
     )
     address = urlsplit(webhook.url)
     sent = UNFINISHED[what]
@@ -262,7 +262,7 @@ def test_certificate_and_key_are_read_once_and_not_for_each_connection(
     key = tmp_path / "own.key"
     key.write_bytes(authority.key.read_bytes())
     webhook = start_webhook(
-        unused_amqp_url, ENTRA_SMS_WEBHOOK_TLS_KEY=str(key), ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_METRICS_PORT="0"
+        unused_amqp_url, ENTRA_SMS_WEBHOOK_TLS_KEY=str(key), ENTRA_SMS_WEBHOOK_PROCESSES="1", ENTRA_SMS_METRICS_BIND=""
     )
     key.unlink()
     webhook.session.close()
