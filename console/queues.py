@@ -13,6 +13,7 @@ from common.broker import connection as broker_connection
 from common.broker import trouble
 from common.config import Settings
 from common.errors import BrokerUnavailableError
+from console.troubles import Kind, Trouble
 
 NOT_FOUND = 404
 NO_WORKER = "No worker listens on the queue. Start one with: python -m worker"
@@ -42,10 +43,10 @@ class Broker:
         return max((depth.consumers for depth in self.depths if depth.name == topology.REQUESTS), default=0)
 
     @property
-    def troubles(self) -> list[str]:
+    def troubles(self) -> list[Trouble]:
         if self.trouble is not None:
-            return [self.trouble]
-        return [] if self.workers else [NO_WORKER]
+            return [Trouble(Kind.BROKER, self.trouble, is_critical=True)]
+        return [] if self.workers else [Trouble(Kind.WORKERS, NO_WORKER, is_critical=True)]
 
     def messages(self, *names: str) -> int:
         return sum(depth.messages for depth in self.depths if depth.name in names)

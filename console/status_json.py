@@ -11,13 +11,16 @@ from console.condition import Condition
 from console.queues import Broker
 from console.reads.advance import Advance
 from console.reads.holds import Hold
+from console.status_monitoring import verdict
+from console.troubles import Trouble
 
 
-def as_json(conditions: Sequence[Condition], broker: Broker, troubles: Sequence[str]) -> dict[str, Any]:
+def as_json(conditions: Sequence[Condition], broker: Broker, troubles: Sequence[Trouble]) -> dict[str, Any]:
     """Return everything as JSON."""
     return {
         "healthy": not troubles,
-        "troubles": list(troubles),
+        "verdict": verdict(troubles).name.lower(),
+        "troubles": [trouble.sentence for trouble in troubles],
         "tenants": [_tenant(one) for one in conditions],
         "broker": {
             "reachable": broker.trouble is None,
@@ -28,7 +31,19 @@ def as_json(conditions: Sequence[Condition], broker: Broker, troubles: Sequence[
 
 
 def _tenant(one: Condition) -> dict[str, Any]:
-    size = one.size
+    size, tenant_troubles = one.size, one.troubles
+    counts = (
+        {
+            "people": size.people,
+            "with_number": size.reachable,
+            "without_number": size.without_number,
+            "invalid_number": size.invalid_number,
+            "groups": size.groups,
+            "memberships": one.memberships,
+        }
+        if size is not None
+        else {}
+    )
     return {
         "tenant_id": one.tenant.tenant_id,
         "name": one.tenant.name,
@@ -38,13 +53,11 @@ def _tenant(one: Condition) -> dict[str, Any]:
         "state_reason": one.tenant.state_reason,
         "state_since": _time(one.tenant.state_since),
         "throttled_until": _time(one.tenant.throttled_until),
-        "troubles": one.troubles,
-        "people": size.people,
-        "with_number": size.reachable,
-        "without_number": size.without_number,
-        "invalid_number": size.invalid_number,
-        "groups": size.groups,
-        "memberships": size.memberships,
+        "credential_expires_at": _time(one.tenant.credential_expires_at),
+        "verdict": verdict(tenant_troubles).name.lower(),
+        "troubles": [trouble.text for trouble in tenant_troubles],
+        **counts,
+        "lag_seconds": one.lag_seconds,
         "streams": {str(part.stream): _stream(part, one.hold_of(part.stream)) for part in one.advances},
         "subscriptions": {row.stream: _time(row.expires_at) for row in one.subscriptions},
     }
@@ -54,6 +67,8 @@ def _stream(one: Advance, hold: Hold | None) -> dict[str, Any]:
     return {
         "last_good_at": _time(one.last_good_at),
         "last_full_at": _time(one.last_full_at),
+        "last_change_at": _time(one.last_change_at),
+        "lag_seconds": one.last_change_lag_seconds,
         "failures": one.failures,
         "last_error": one.last_error,
         "full_wanted_at": _time(one.full_wanted_at),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from common.db import tenants
 from common.db.tenants import RemovalLimit, Tenant, TenantState
-from console import enrolment, output, pausing, removal, tenant_form, times
+from console import enrolment, output, pausing, removal, state_word, tenant_form, times
 from console.choice import NO_TENANT_YET, one_tenant
 from console.connection import Installation
 
@@ -135,7 +135,7 @@ def list_(installation: Installation) -> None:
     if not found:
         output.note(NO_TENANT_YET)
         return
-    rows = [(tenant.name, tenant.domain, tenant.tenant_id, state_word(tenant)) for tenant in found]
+    rows = [(tenant.name, tenant.domain, tenant.tenant_id, state_word.of_tenant(tenant)) for tenant in found]
     output.table(("NAME", "DOMAIN", "TENANT ID", "STATE"), rows)
 
 
@@ -158,7 +158,7 @@ def show(installation: Installation, tenant: str | None) -> None:
         ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
         ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
         ("Removal limit", removal_limit_in_words(found.removal_limit)),
-        ("State", state_word(found)),
+        ("State", state_word.of_tenant(found)),
         ("Since", times.moment(found.state_since)),
     ]
     if found.state_reason:
@@ -200,18 +200,21 @@ def resume(installation: Installation, tenant: str) -> None:
 
 @command.command(short_help="Disconnect a directory and erase what was read.")
 @click.argument("tenant")
+@click.option("--erase", is_flag=True, help="Erase everything of it; without this the command is refused.")
 @click.option("--yes", is_flag=True, help="Do not ask; go on even if Graph cannot be reached.")
 @click.pass_obj
-def remove(installation: Installation, tenant: str, yes: bool) -> None:
+def remove(installation: Installation, tenant: str, erase: bool, yes: bool) -> None:
     """Disconnect a directory and erase everything that was read from it.
 
-    Its subscriptions at Graph are deleted first. People, groups and history are erased here; nothing is changed in the
-    directory.
+    Its subscriptions at Graph are deleted, then people, groups, history and the credential are erased here. Nothing is
+    changed in the directory. To stop reading it and keep the address book, pause it instead.
 
-    Example: entra-sms tenants remove Contoso
+    Example: entra-sms tenants remove Contoso --erase
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
+    if not erase:
+        raise removal.refuse_without_erase(found)
     removal.remove(installation, found, may_ask=not yes)
 
 
@@ -228,11 +231,3 @@ def removal_limit_in_words(limit: RemovalLimit) -> str:
     elif limit.count == 0:
         unasked = f"{percent} within a day"
     return f"{unasked}; more than that waits for a decision"
-
-
-def state_word(tenant: Tenant) -> Text:
-    if tenant.state is TenantState.ACTIVE:
-        return Text("active", "green")
-    if tenant.state is TenantState.PAUSED:
-        return Text("paused", "yellow")
-    return Text("access failed", "bold red")

@@ -24,6 +24,11 @@ def span(seconds: float) -> str:
     return f"{seconds / HOUR:.0f} h" if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
 
 
+def lag(seconds: float) -> str:
+    """Return a span of which tenths of a second matter as long as it is short: ``0.4 s``, ``12 s``, ``3 min``."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else span(seconds)
+
+
 def ago(at: datetime, now: datetime) -> str:
     return f"{span((now - at).total_seconds())} ago"
 

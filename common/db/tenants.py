@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from common.db.tables import streams, tenants
 from common.graph.tokens import Credentials
@@ -170,11 +170,6 @@ def find(connection: Connection, wanted: str) -> Sequence[Tenant]:
     # Compared here and not in SQL: SQLite's lower() knows no letters but A to Z, and there are few tenants.
     found = [_tenant(row) for row in connection.execute(query)]
     return found if wanted == "*" else [tenant for tenant in found if tenant.is_called(wanted)]
-
-
-def remove(connection: Connection, tenant_id: str) -> bool:
-    """Erase the tenant and, by the foreign keys, every row of it; tell whether it was there."""
-    return connection.execute(delete(tenants).where(tenants.c.tenant_id == tenant_id)).rowcount > 0
 
 
 def _tenant(row: Row[tuple[object, ...]]) -> Tenant:

@@ -33,6 +33,8 @@ class Advance:
     full_pages: int
     full_objects: int
     full_request_ids: tuple[str, ...]
+    last_change_at: datetime | None = None
+    last_change_lag_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,13 @@
-"""`entra-sms sync` and `status`: what goes to the queue, and what is made of the rows that a worker writes."""
+"""`entra-sms sync`: what goes to the queue, and what is made of the rows that a worker writes."""
 
-import json
-import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-import pika
 import pytest
 
-from common import topology
-from common.db import tenants
+from common.db import erasure
 from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
@@ -116,7 +111,7 @@ def test_access_that_failed_before_gets_another_chance(contoso: Book, entra_sms:
 def test_a_tenant_that_is_removed_meanwhile_ends_it(contoso: Book, entra_sms: EntraSms, amqp_url: str) -> None:
     def react(_command: dict[str, str], _request_id: str) -> None:
         with contoso.database.write() as connection:
-            tenants.remove(connection, contoso.tenant_id)
+            erasure.erase(connection, contoso.tenant_id)
 
     with a_worker(amqp_url, react):
         ended = entra_sms("sync", "--full", "--wait", "--timeout", "60")
@@ -196,86 +191,3 @@ def test_a_timeout_without_waiting_is_a_mistake(entra_sms: EntraSms) -> None:
 
     assert ended.code == 2
     assert "--wait" in ended.err
-
-
-@contextmanager
-def a_listener(amqp_url: str) -> Iterator[None]:
-    """A consumer of the requests, as every worker is."""
-    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        channel = connection.channel()
-        topology.declare(channel)
-        channel.basic_consume(topology.REQUESTS, lambda *_: None)
-        yield
-
-
-def test_status_is_well_when_all_is_well(database_url: str, amqp_url: str) -> None:
-    entra_sms = EntraSms({"database_url": database_url, "amqp_url": amqp_url})
-    with book(database_url) as contoso, a_listener(amqp_url):
-        anna = contoso.person("Anna", phone="+48601234567")
-        contoso.person("Jan", phone_state="invalid")
-        contoso.group("Sales", ("user", anna), ("user", guid("left")))
-        for stream in Stream:
-            contoso.stream(stream, last_good_at=datetime.now(UTC), last_full_at=datetime.now(UTC))
-        ended = entra_sms("status")
-        read = json.loads(entra_sms("status", "--json").out)
-
-    assert ended.code == 0, ended.out
-    assert "All is well." in ended.out
-    assert "2: 1 with a number, 0 without, 1 invalid" in ended.out
-    assert "1 with 1 membership" in ended.out
-    assert "RabbitMQ  1 worker; waiting: nothing" in ended.out
-    assert read["healthy"] is True
-    assert read["tenants"][0]["people"] == 2
-    assert read["broker"]["workers"] == 1
-    assert set(read["tenants"][0]["streams"]) == {"users", "groups"}
-
-
-def test_status_names_every_trouble(contoso: Book, sqlite_url: str) -> None:
-    settings = {"database_url": sqlite_url, "amqp_url": NOBODY, "public_url": "https://sync.example"}
-    old = datetime.now(UTC) - timedelta(days=2)
-    contoso.tenant(state_since=old)
-    contoso.stream(Stream.USERS, last_good_at=old, failures=3, last_error="Graph answered 503.")
-    contoso.stream(Stream.GROUPS, last_good_at=old)
-    contoso.subscription(Stream.USERS, guid("subscription"), old)
-
-    ended = EntraSms(settings)("status")
-
-    assert ended.code == 1
-    shown = " ".join(ended.out.split())
-    assert "users: the last 3 rounds failed. Graph answered 503." in shown
-    assert "groups: last read 2 days ago; does a worker run?" in shown
-    assert "users: no subscription at Graph" in shown
-    assert "users expired" in shown
-    assert "RabbitMQ cannot be reached" in shown
-    assert "password-of-the-broker" not in ended.out
-
-
-def test_status_shows_a_full_sync_under_way(contoso: Book, entra_sms: EntraSms) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=28)
-    contoso.stream(Stream.USERS, full_began_at=began, full_pages=34, full_objects=3400)
-
-    out = entra_sms("status").out
-
-    assert re.search(r"users sync +not read yet, full sync under way for \d+ s: 3,400, 34 pages", out)
-
-
-def test_status_of_many_tenants_is_a_line_each(contoso: Book, entra_sms: EntraSms) -> None:
-    with contoso.database.write() as connection:
-        for count in range(6):
-            add_tenant(connection, f"Tenant {count}", None)
-
-    lines = entra_sms("status").out.splitlines()
-
-    assert lines[0].split() == ["TENANT", "PEOPLE", "NO", "NUMBER", "GROUPS", "READ", "STATE"]
-    assert len([line for line in lines if line.startswith("Tenant ")]) == 6
-
-
-def test_status_without_a_database_still_tells_of_the_broker(amqp_url: str) -> None:
-    address = "postgresql+psycopg://somebody:password-of-the-database@127.0.0.1:1/book"
-
-    ended = EntraSms({"database_url": address, "amqp_url": amqp_url})("status")
-
-    assert ended.code == 4
-    assert "RabbitMQ" in ended.out
-    assert "The database is postgresql+psycopg://127.0.0.1:1/book (ENTRA_SMS_DATABASE_URL)." in ended.words
-    assert "password-of-the-database" not in ended.out + ended.err

@@ -483,8 +483,23 @@ def test_a_secret_of_another_server_key_is_told(entra_sms: EntraSms, given: dict
     assert "ENTRA_SMS_SECRET_KEY is not the key it was saved with" in ended.words
 
 
+ERASE = ("tenants", "remove", "Nordwind", "--erase")
+
+
 class TestRemove:
     """`tenants remove`."""
+
+    def test_it_has_to_be_said_that_everything_is_erased(
+        self, entra_sms: EntraSms, given: dict[str, str], sqlite_url: str
+    ) -> None:
+        entra_sms(*add(given))
+
+        ended = entra_sms("tenants", "remove", "nordwind", "--yes")
+
+        assert ended.code == 2
+        assert "entra-sms tenants pause Nordwind           reads nothing any more, and keeps the book" in ended.err
+        assert "entra-sms tenants remove Nordwind --erase  erases everything that was read from it" in ended.err
+        assert [tenant.state for tenant in saved(sqlite_url)] == [TenantState.ACTIVE]
 
     def test_rows_and_subscriptions_go(
         self, database_url: str, directory: Simulator, given: dict[str, str], tmp_path: Path
@@ -497,10 +512,11 @@ class TestRemove:
         anna = mine.person("Anna", phone="+48601234567")
         mine.group("Sales", ("user", anna))
 
-        ended = entra_sms("tenants", "remove", "Nordwind", "--yes")
+        ended = entra_sms(*ERASE, "--yes")
 
         assert ended.code == 0, ended.err
-        assert "Erased Nordwind: 1 contact, 1 group and 1 membership." in " ".join(ended.out.split())
+        assert "Erased Nordwind: 1 contact, 1 group, 1 membership, the credential and all settings.\n" in ended.out
+        assert "No subscription of it is left at Graph.\n" in ended.out
         assert saved(database_url) == []
         database.close()
 
@@ -509,13 +525,13 @@ class TestRemove:
     ) -> None:
         entra_sms(*add(given))
 
-        unattended = entra_sms("tenants", "remove", "Nordwind")
-        mistaken = entra_sms.on_terminal("tenants", "remove", "Nordwind", dialogue=[("Type the name", "yes")])
+        unattended = entra_sms(*ERASE)
+        mistaken = entra_sms.on_terminal(*ERASE, dialogue=[("Type the name", "yes")])
         assert (unattended.code, mistaken.code) == (2, 1)
         assert "--yes" in unattended.err
         assert len(saved(sqlite_url)) == 1
 
-        meant = entra_sms.on_terminal("tenants", "remove", "Nordwind", dialogue=[("Type the name", "nordwind")])
+        meant = entra_sms.on_terminal(*ERASE, dialogue=[("Type the name", "nordwind")])
         assert meant.code == 0, meant.out
         assert saved(sqlite_url) == []
 
@@ -527,14 +543,12 @@ class TestRemove:
         expires_at = datetime(2027, 3, 2, 8, 15, tzinfo=UTC)
         Book(Database.from_url(sqlite_url), directory.tenant_id).subscription(Stream.USERS, guid("sub"), expires_at)
 
-        kept = entra_sms.on_terminal(
-            "tenants", "remove", "Nordwind", dialogue=[("Type the name", "Nordwind"), ("all the same?", "n")]
-        )
+        kept = entra_sms.on_terminal(*ERASE, dialogue=[("Type the name", "Nordwind"), ("all the same?", "n")])
         assert kept.code == 4
         assert "Nothing was erased" in kept.out
-        assert len(saved(sqlite_url)) == 1
+        assert [tenant.state for tenant in saved(sqlite_url)] == [TenantState.ACTIVE]
 
-        ended = entra_sms("tenants", "remove", "Nordwind", "--yes")
+        ended = entra_sms(*ERASE, "--yes")
         assert ended.code == 0
         assert "They expire by themselves by 2027-03-02" in ended.words
         assert saved(sqlite_url) == []

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import RowMapping
 
-from common.db import tenants
+from common.db import erasure
 from common.db.engine import Database
 from common.db.tables import changes, streams
 from common.errors import LeaseLostError
@@ -167,7 +167,7 @@ def test_a_lost_lease_cannot_be_let_go_of(contoso: Book, let_go: Callable[[Datab
 def test_a_lease_on_a_tenant_that_was_removed_is_lost(contoso: Book) -> None:
     lease = lease_of(contoso)
     with contoso.database.write() as connection:
-        tenants.remove(connection, contoso.tenant_id)
+        erasure.erase(connection, contoso.tenant_id)
     with pytest.raises(LeaseLostError):
         write_under(contoso.database, lease, guid("nobody"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.clock import utc_now
-from common.db import tenants
+from common.db import erasure
 from common.db.tables import rechecks
 from common.errors import (
     AccessError,
@@ -218,7 +218,7 @@ def test_a_worker_that_lost_its_lease_during_a_request_commits_nothing(synced: B
 def test_a_tenant_removed_during_a_request_leaves_nothing_behind(synced: Bench) -> None:
     def removed() -> DeltaPage:
         with synced.book.database.write() as connection:
-            tenants.remove(connection, synced.book.tenant_id)
+            erasure.erase(connection, synced.book.tenant_id)
         return page(person(CLEO), end="later")
 
     synced.graph.on("live", removed)
