@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import orjson
@@ -20,7 +20,10 @@ from console import (
     check_tenants,
     output,
 )
+from console.check_broker import Management
 from console.check_settings import Reading
+from console.check_tenants import Known
+from console.choice import NO_TENANT_YET
 from console.connection import Installation
 from console.exits import Exit
 from console.finding import Finding, Verdict, exit_code, of_error, skipped
@@ -28,7 +31,7 @@ from console.finding import Finding, Verdict, exit_code, of_error, skipped
 Part = tuple[str, Iterator[Finding]]
 """What is looked at, as a heading, and what is found, as it is found."""
 
-MICROSOFT = ("graph_url", "login_url", "ca_bundle")
+MICROSOFT = ("graph_url", "login_url", "clouds", "ca_bundle")
 TENANTS = (*MICROSOFT, "database_url", "secret_key", "secret_key_previous")
 READABLE = ("database.address", "database.schema")
 """What has to be fine before tenants can be read."""
@@ -39,11 +42,25 @@ READABLE = ("database.address", "database.schema")
 @click.option(
     "--management-url",
     metavar="URL",
-    help="RabbitMQ's management address, to look at bindings too; with the user of ENTRA_SMS_AMQP_URL.",
+    help="RabbitMQ's management address, to look at bindings too, e.g. http://monitor@127.0.0.1:15672.",
+)
+@click.option(
+    "--management-password-file",
+    metavar="PATH",
+    type=click.File(encoding="utf-8"),
+    help="File with the password for it; - reads it from standard input. Without: the account of ENTRA_SMS_AMQP_URL.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write it as JSON, for programs.")
 @click.pass_obj
-def command(installation: Installation, /, *, tenant: str | None, management_url: str | None, as_json: bool) -> Exit:
+def command(
+    installation: Installation,
+    /,
+    *,
+    tenant: str | None,
+    management_url: str | None,
+    management_password_file: TextIO | None,
+    as_json: bool,
+) -> Exit:
     """Check whether this installation can work, from the settings to the subscriptions at Graph.
 
     Nothing is changed, no secret is shown, and the check goes on after a trouble. The exit code is 0 when there is
@@ -52,7 +69,9 @@ def command(installation: Installation, /, *, tenant: str | None, management_url
     Example: entra-sms check
     """
     findings: list[Finding] = []
-    for title, part in _parts(installation, tenant, management_url, findings):
+    password = management_password_file.readline().strip() if management_password_file else None
+    management = Management.of(management_url, password) if management_url else None
+    for title, part in _parts(installation, tenant, management, findings):
         if not as_json:
             output.say(Text(title, "bold"))
         for finding in part:
@@ -67,7 +86,7 @@ def command(installation: Installation, /, *, tenant: str | None, management_url
 
 
 def _parts(
-    installation: Installation, wanted: str | None, management_url: str | None, findings: Sequence[Finding]
+    installation: Installation, wanted: str | None, management: Management | None, findings: Sequence[Finding]
 ) -> Iterator[Part]:
     """Yield the parts, each when those before it have been looked at; `findings` are what was found by then."""
     reading = check_settings.read()
@@ -75,34 +94,33 @@ def _parts(
     installation.settle_for(settings)
     yield "Settings", check_settings.look(reading)
     yield "Database", _unless(reading, "database", ("database_url",), check_database.look(settings))
-    yield "RabbitMQ", _unless(reading, "rabbitmq", ("amqp_url",), check_broker.look(settings, management_url))
+    known, unknown = _known(reading, wanted, findings)
+    yield "RabbitMQ", _unless(reading, "rabbitmq", ("amqp_url",), check_broker.look(settings, management))
     yield (
         "Public address, called from this machine (Graph calls from the internet)",
         _unless(reading, "public_url", ("public_url", *MICROSOFT), check_public_url.look(settings)),
     )
-    yield "Microsoft", _unless(reading, "microsoft", MICROSOFT, check_microsoft.look(settings))
-    yield from _tenants(installation, wanted, reading, findings)
+    clouds = check_tenants.clouds(settings, known)
+    yield "Microsoft", _unless(reading, "microsoft", MICROSOFT, check_microsoft.look(settings, clouds))
+    if unknown is not None:
+        yield "Tenants", iter([unknown])
+    for one in known:
+        found = check_tenants.look(one, settings, installation.graph_of)
+        yield f"Tenant {output.shown(one.tenant.name)}", found
 
 
-def _tenants(
-    installation: Installation, wanted: str | None, reading: Reading, findings: Sequence[Finding]
-) -> Iterator[Part]:
+def _known(reading: Reading, wanted: str | None, findings: Sequence[Finding]) -> tuple[list[Known], Finding | None]:
+    """Return the tenants to look at, or why there is none."""
     lacking = reading.lacks(*TENANTS)
     readable = all(one.verdict is Verdict.FINE for one in findings if one.name in READABLE)
     if lacking or not readable:
         reason = "the database cannot be read as it is" if not lacking else _named(lacking)
-        yield "Tenants", iter([skipped("tenant.state", f"Not looked at: {reason}.")])
-        return
+        return [], skipped("tenant.state", f"Not looked at: {reason}.")
     try:
         known = check_tenants.known(reading.settings, wanted)
     except EntraSmsError as error:
-        yield "Tenants", iter([of_error("tenant.state", error)])
-        return
-    if not known:
-        yield "Tenants", iter([check_tenants.nobody()])
-    for one in known:
-        found = check_tenants.look(one, reading.settings, installation.graph_of)
-        yield f"Tenant {output.shown(one.tenant.name)}", found
+        return [], of_error("tenant.state", error)
+    return known, None if known else skipped("tenant.state", NO_TENANT_YET)
 
 
 def _unless(reading: Reading, part: str, settings: Sequence[str], found: Iterator[Finding]) -> Iterator[Finding]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import quote, urlsplit
 
+import click
 import pika
 import requests
 from pika.exceptions import ChannelClosedByBroker
@@ -22,7 +25,32 @@ DECLARE = "Start a worker or the webhook again: whoever starts declares what is 
 MANAGEMENT_SECONDS = 10.0
 
 
-def look(settings: Settings, management_url: str | None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Management:
+    """RabbitMQ's management address, and whom to log in as; None: as at the broker itself."""
+
+    url: str
+    user: str | None
+    password: str | None
+
+    @classmethod
+    def of(cls, address: str, password: str | None) -> Self:
+        """Read an address that may name the user, as in ``http://monitor@127.0.0.1:15672``.
+
+        Raises:
+            click.UsageError: it is none, or holds a password.
+        """
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.password:
+            raise click.UsageError(
+                "--management-url must be an address such as http://monitor@127.0.0.1:15672. No password is in it, "
+                "but in a file: --management-password-file."
+            )
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        return cls(plain.geturl().rstrip("/"), parts.username, password)
+
+
+def look(settings: Settings, management: Management | None) -> Iterator[Finding]:
     """Yield what there is to say of RabbitMQ; who is bound to what only its management address shows."""
     try:
         parameters = broker_connection.parameters(settings, broker_connection.process_name("console"))
@@ -33,7 +61,7 @@ def look(settings: Settings, management_url: str | None) -> Iterator[Finding]:
     try:
         yield fine("rabbitmq.address", f"RabbitMQ at {parameters.host}:{parameters.port} lets us in.")
         yield from _declared(connection, parameters)
-        yield _bindings(parameters, management_url)
+        yield _bindings(parameters, management)
         yield from _in_use(connection)
     except broker_trouble.ERRORS as error:
         yield of_error("rabbitmq.address", BrokerUnavailableError(broker_trouble.sentence(parameters, error)))
@@ -87,15 +115,16 @@ def _declare(connection: pika.BlockingConnection, name: str, *, passive: bool) -
     return True
 
 
-def _bindings(parameters: pika.ConnectionParameters, management_url: str | None) -> Finding:
-    if management_url is None:
+def _bindings(parameters: pika.ConnectionParameters, management: Management | None) -> Finding:
+    if management is None:
         return skipped(
             "rabbitmq.bindings",
             "What leads from the exchange to the queues was not looked at: RabbitMQ shows it at its management address "
-            "alone, e.g. --management-url http://127.0.0.1:15672",
+            "alone: --management-url",
         )
-    address = f"{management_url.rstrip('/')}/api/exchanges/{quote(parameters.virtual_host, safe='')}"
-    account = (parameters.credentials.username, parameters.credentials.password)
+    address = f"{management.url}/api/exchanges/{quote(parameters.virtual_host, safe='')}"
+    same = parameters.credentials
+    account = (management.user or same.username, same.password if management.password is None else management.password)
     try:
         answer = requests.get(
             f"{address}/{topology.EXCHANGE}/bindings/source", auth=account, timeout=MANAGEMENT_SECONDS
@@ -103,12 +132,12 @@ def _bindings(parameters: pika.ConnectionParameters, management_url: str | None)
         bound = {(one["destination"], one["routing_key"]) for one in answer.json()} if answer.ok else None
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         reason = network_trouble.kind(error).value
-        return trouble("rabbitmq.bindings", f"{management_url} is no management address: {reason}.", code=Exit.USAGE)
+        return trouble("rabbitmq.bindings", f"{management.url} is no management address: {reason}.", code=Exit.USAGE)
     if bound is None:
         return trouble(
             "rabbitmq.bindings",
-            f"The management address {management_url} answers {answer.status_code}.",
-            "Give the user of ENTRA_SMS_AMQP_URL the tag 'management'; 404 means that there is no exchange yet.",
+            f"The management address {management.url} answers {answer.status_code}.",
+            f"The user {account[0]} needs the tag 'monitoring' there, and its password --management-password-file.",
             Exit.USAGE,
         )
     missing = [

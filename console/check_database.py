@@ -76,6 +76,7 @@ def _sqlite_path(settings: Settings) -> Path | None:
 
 def _product(connection: Connection, database: Database) -> str:
     if database.is_sqlite:
+        connection.execute(text("SELECT count(*) FROM sqlite_master"))  # SQLite opens any file, and reads it only now
         return f"SQLite {sqlite3.sqlite_version} (for one machine)"
     version = str(connection.execute(text("SHOW server_version")).scalar_one())
     return f"PostgreSQL {version.partition(' ')[0]}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import requests
 
 from common.clock import utc_now
+from common.cloud import DEFAULT, Cloud
 from common.config import Settings
 from common.graph.http import VerifiedSession
 from console import clock_difference, network_trouble
@@ -24,27 +25,31 @@ ADVICE = {
 LET_OUT = "Let this machine out to it on this port; a proxy can be named in HTTPS_PROXY."
 
 
-def look(settings: Settings) -> Iterator[Finding]:
-    """Yield whether Graph and the login service answer anything at all; nobody is signed in."""
-    addresses = {
-        "graph": ("Graph", settings.graph_url, "/v1.0/"),
-        "login": ("The login service", settings.login_url, "/common/v2.0/.well-known/openid-configuration"),
-    }
+def look(settings: Settings, clouds: Sequence[Cloud]) -> Iterator[Finding]:
+    """Yield whether Graph and the login service of each cloud answer anything at all; nobody is signed in."""
     difference: Finding | None = None
-    with VerifiedSession(settings) as session:
-        for name, (title, origin, path) in addresses.items():
+    for cloud in clouds:
+        for name, title, origin, path in (
+            ("graph", "Graph", cloud.graph_url, "/v1.0/"),
+            ("login", "The login service", cloud.login_url, "/common/v2.0/.well-known/openid-configuration"),
+        ):
             before = utc_now()
             try:
-                answer = session.get(f"{origin}{path}")
+                with VerifiedSession(settings, cloud) as session:
+                    answer = session.get(f"{origin}{path}")
             except (requests.RequestException, OSError) as error:
-                kind = network_trouble.kind(error)
-                text = f"{title} cannot be reached at {origin} (ENTRA_SMS_{name.upper()}_URL): {kind.value}."
-                yield trouble(f"microsoft.{name}", text, ADVICE.get(kind, LET_OUT), Exit.UNREACHABLE)
-                continue
-            yield _judge(f"microsoft.{name}", f"{title} at {origin}", answer)
-            difference = difference or _clock(answer, before)
+                source = f"ENTRA_SMS_{name.upper()}_URL" if cloud.name == DEFAULT else f"cloud {cloud.name}"
+                yield _unreachable(f"microsoft.{name}", f"{title} cannot be reached at {origin} ({source})", error)
+            else:
+                yield _judge(f"microsoft.{name}", f"{title} at {origin}", answer)
+                difference = difference or _clock(answer, before)
     if difference is not None:
         yield difference
+
+
+def _unreachable(name: str, text: str, error: Exception) -> Finding:
+    kind = network_trouble.kind(error)
+    return trouble(name, f"{text}: {kind.value}.", ADVICE.get(kind, LET_OUT), Exit.UNREACHABLE)
 
 
 def _judge(name: str, who: str, answer: requests.Response) -> Finding:

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from common.clock import utc_now
+from common.cloud import LOGIN_NAMES
 from common.config import Settings
 from common.graph.client import LIFECYCLE_PATH, NOTIFICATIONS_PATH
 from console import network_trouble, output
@@ -166,7 +166,7 @@ def _connection(settings: Settings) -> http.client.HTTPSConnection:
 
     Microsoft trusts public authorities only. A simulated Graph has its own, and so may the webhook then.
     """
-    is_microsoft = urlsplit(settings.login_url).hostname in WELL_KNOWN_AUTHORITY_HOSTS
+    is_microsoft = any(urlsplit(settings.login_url).hostname in names for names in LOGIN_NAMES)
     trusted = settings.ca_bundle if settings.ca_bundle and not is_microsoft else DEFAULT_CA_BUNDLE_PATH
     address = urlsplit(settings.public_url)
     context = ssl.create_default_context(cafile=trusted)

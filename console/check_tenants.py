@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
 from common.clock import utc_now
+from common.cloud import Cloud
 from common.config import Settings
 from common.db import tables, tenants
 from common.db.tenants import Tenant, TenantState
@@ -17,7 +19,7 @@ from common.graph.access import check_access
 from common.graph.client import GraphClient
 from console import check_database, check_subscriptions, output, times
 from console.access import where_to_look
-from console.choice import NO_TENANT_YET, one_tenant
+from console.choice import one_tenant
 from console.exits import Exit, code_of
 from console.finding import Finding, Verdict, fine, of_error, skipped, trouble, warning
 from console.reads.overview import SubscriptionRow, subscriptions_of
@@ -57,14 +59,20 @@ def _known(connection: Connection, tenant: Tenant) -> Known:
     )
 
 
+def clouds(settings: Settings, tenants_known: Sequence[Known]) -> list[Cloud]:
+    """Return the clouds that tenants are read from; without tenants the one of the settings."""
+    names = {one.tenant.cloud for one in tenants_known if one.tenant.state is not TenantState.PAUSED} or {None}
+    found = []
+    for name in sorted(names, key=lambda name: name or ""):
+        with suppress(SettingsError):  # told of the tenant that wants it
+            found.append(settings.cloud(name))
+    return found
+
+
 def look(one: Known, settings: Settings, client: Client) -> Iterator[Finding]:
     """Yield what there is to say of one tenant; `client` makes Graph as a tenant."""
     for finding in _look(one, settings, client):
         yield replace(finding, tenant_id=one.tenant.tenant_id)
-
-
-def nobody() -> Finding:
-    return skipped("tenant.state", NO_TENANT_YET)
 
 
 def _look(one: Known, settings: Settings, client: Client) -> Iterator[Finding]:
