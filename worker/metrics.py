@@ -30,6 +30,12 @@ QUEUE_WAIT_SECONDS = Histogram(
     ["stream"],
     buckets=_SECONDS,
 )
+CHANGE_LAG_SECONDS = Histogram(
+    "entra_sms_change_lag_seconds",
+    "From the first notification of a change to the commit of what it announced.",
+    ["stream"],
+    buckets=_SECONDS,
+)
 TURNS = Counter(
     "entra_sms_turns", "Turns at a stream by outcome: ok, or the error that ended it.", ["stream", "outcome"]
 )
@@ -52,6 +58,7 @@ def prepare() -> None:
     """Begin every series that is known before its first event at 0: else rate() would not see that event."""
     for stream in Stream:
         QUEUE_WAIT_SECONDS.labels(stream)
+        CHANGE_LAG_SECONDS.labels(stream)
         TURNS.labels(stream, "ok")
         TURN_SECONDS.labels(stream)
         HOLDS.labels(stream)
@@ -89,6 +96,12 @@ def count_round(stream: Stream, mode: Mode, seconds: float) -> None:
     """Count a round that ended well after `seconds`."""
     ROUNDS.labels(stream, mode, "ok").inc()
     ROUND_SECONDS.labels(stream, mode).observe(max(0.0, seconds))
+
+
+def count_lag(stream: Stream, counts: Counts, seconds: float) -> None:
+    """Count how long after its first notification a round has ended, if it found anything new."""
+    if counts.altered:
+        CHANGE_LAG_SECONDS.labels(stream).observe(max(0.0, seconds))
 
 
 def count_page(stream: Stream, mode: Mode, counts: Counts) -> None:

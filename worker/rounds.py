@@ -123,6 +123,7 @@ def _follow_live_cursor(turn: Turn) -> bool:
             metrics.count_round(turn.lease.key.stream, Mode.INCREMENTAL, (writer.now - began_at).total_seconds())
             if notified_at is not None:
                 turn.notified_at = None  # answered: what this turn finds later is no answer to it
+                metrics.count_lag(turn.lease.key.stream, counts, (writer.now - notified_at).total_seconds())
             return True
         link = page.next_link
         if turn.is_over():

@@ -1,6 +1,7 @@
 """What a worker counts: what was committed, once, under names without tenants."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -126,6 +127,23 @@ def test_the_wait_of_a_request_is_counted_unless_it_was_delayed_on_purpose(bench
     )
     assert counted.of("entra_sms_queue_wait_seconds_count", stream="users") == 1
     assert counted.of("entra_sms_queue_wait_seconds_sum", stream="users") == pytest.approx(7, abs=1)
+
+
+def test_the_lag_of_a_change_is_that_of_its_first_notification(synced: Bench) -> None:
+    synced.graph.on("live", page(gone(ANNA), end="later"))
+    counted = Counted()
+    early, late = (replace(synced.request(), requested_at=utc_now() - timedelta(seconds=s)) for s in (90, 30))
+    synced.advance(late, early, synced.request(Reason.POLL))
+    assert counted.of("entra_sms_change_lag_seconds_count", stream="users") == 1
+    assert counted.of("entra_sms_change_lag_seconds_sum", stream="users") == pytest.approx(90, abs=30)
+
+
+def test_a_notification_that_brought_nothing_new_has_no_lag(synced: Bench) -> None:
+    synced.graph.on("live", page(person(ANNA), end="later"))
+    counted = Counted()
+    synced.advance(synced.request())
+    assert counted.of("entra_sms_rounds_total", stream="users", mode="incremental", outcome="ok") == 1
+    assert counted.of("entra_sms_change_lag_seconds_count", stream="users") == 0
 
 
 def test_a_request_from_a_clock_that_is_ahead_has_not_waited(bench: Bench) -> None:
