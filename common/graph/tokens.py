@@ -42,6 +42,32 @@ REFUSALS: dict[int, tuple[str, str]] = {
         "The certificate is not accepted.",
         "Upload the certificate's public part under Certificates & secrets and check that it has not expired.",
     ),
+    700011: (
+        "The application is not known in this tenant.",
+        "Compare the Application (client) ID and the Directory (tenant) ID on the application's Overview page.",
+    ),
+    7000112: (
+        "The application is disabled in this tenant.",
+        "In the Entra admin center open Enterprise apps > your application > Properties, and set 'Enabled for users to "
+        "sign-in?' to Yes.",
+    ),
+    7000229: (
+        "The application has no service principal in this tenant.",
+        "In the Entra admin center open App registrations > your application > Overview and click 'Create service "
+        "principal', then grant admin consent.",
+    ),
+    53003: (
+        "A Conditional Access policy blocks the application.",
+        "In the Entra admin center open Conditional Access, and leave the application out of the policy for workload "
+        "identities, or let it in from this machine's address.",
+    ),
+    700024: (
+        "The time in what was signed with the certificate is not accepted.",
+        "Let a time service (NTP) set this machine's clock: Entra refuses what is off by more than five minutes.",
+    ),
+    90038: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
+    900382: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
+    900432: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
     1002012: ("The scope is not accepted.", ONE_CLOUD),
     70011: ("The scope is not accepted.", ONE_CLOUD),
     500011: ("Graph is not known in this cloud.", ONE_CLOUD),
