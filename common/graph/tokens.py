@@ -48,18 +48,15 @@ REFUSALS: dict[int, tuple[str, str]] = {
     ),
     7000112: (
         "The application is disabled in this tenant.",
-        "In the Entra admin center open Enterprise apps > your application > Properties, and set 'Enabled for users to "
-        "sign-in?' to Yes.",
+        "Under Enterprise apps > your application > Properties set 'Enabled for users to sign-in?' to Yes.",
     ),
     7000229: (
         "The application has no service principal in this tenant.",
-        "In the Entra admin center open App registrations > your application > Overview and click 'Create service "
-        "principal', then grant admin consent.",
+        "Under App registrations > your application > Overview click 'Create service principal', then grant consent.",
     ),
     53003: (
         "A Conditional Access policy blocks the application.",
-        "In the Entra admin center open Conditional Access, and leave the application out of the policy for workload "
-        "identities, or let it in from this machine's address.",
+        "Leave the application out of the policy for workload identities, or let it in from this machine's address.",
     ),
     700024: (
         "The time in what was signed with the certificate is not accepted.",
