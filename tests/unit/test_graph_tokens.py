@@ -103,8 +103,8 @@ def test_each_known_refusal_has_its_sentence_its_advice_and_its_code(
 
 def test_an_unknown_refusal_still_names_its_code(mock: responses.RequestsMock, tokens: Tokens) -> None:
     allow_discovery(mock)
-    mock.post(TOKEN, status=400, json=refusal(53003, "access_denied"))
-    with pytest.raises(AccessError, match=r"Entra refused the application \(access_denied\). \[AADSTS53003\]"):
+    mock.post(TOKEN, status=400, json=refusal(99999999, "access_denied"))
+    with pytest.raises(AccessError, match=r"Entra refused the application \(access_denied\). \[AADSTS99999999\]"):
         tokens(renew=False)
 
 
