@@ -81,30 +81,42 @@ def table(
     whole: Sequence[str] = (),
     console: Console | None = None,
 ) -> None:
-    """Print an aligned table, on stdout unless told otherwise.
-
-    What a terminal has no room for is cut, except for ids and the columns `right` (of numbers) and `whole`.
-    """
+    """Print an aligned table, on stdout unless told otherwise."""
     console = console or stdout()
+    _print_without_trailing_spaces(grid_of(headings, rows, right=right, whole=whole, width=console.width), console)
+
+
+def grid_of(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    width: int,
+) -> Table:
+    """Return an aligned table of so many letters at most, a line a row.
+
+    What there is no room for is cut, except for ids and the columns `right` (of numbers) and `whole`.
+    """
     cells = [[cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row] for row in rows]
     longest = [max([len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(headings)]
     shortest = [
         longest[at] if heading in (*right, *whole) or heading.endswith(" ID") else len(heading)
         for at, heading in enumerate(headings)
     ]
-    widths = _fitting(longest, shortest, console.width - GAP * (len(headings) - 1))
+    widths = fitting(longest, shortest, width - GAP * (len(headings) - 1))
     grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for heading, width in zip(headings, widths, strict=True):
+    for heading, letters in zip(headings, widths, strict=True):
         grid.add_column(
             heading,
             justify="right" if heading in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            width=width,
+            width=letters,
         )
     for row in cells:
         grid.add_row(*row)
-    _print_without_trailing_spaces(grid, console)
+    return grid
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> None:
@@ -125,6 +137,17 @@ def item(mark: Text, text: str) -> None:
     grid.add_row(Text.assemble("  ", mark), Text(harmless(text)))
     _print_without_trailing_spaces(grid, stdout())
     sys.stdout.flush()
+
+
+def fitting(longest: Sequence[int], shortest: Sequence[int], room: int) -> list[int]:
+    """Return the lengths of things that share `room`: the longest is cut first, none below its `shortest`."""
+    lengths = list(longest)
+    while sum(lengths) > room:
+        longer = [(length, at) for at, length in enumerate(lengths) if length > shortest[at]]
+        if not longer:
+            break
+        lengths[max(longer)[1]] -= 1
+    return lengths
 
 
 def make_stdout_utf8() -> TextIO:
@@ -154,17 +177,6 @@ def _print_without_trailing_spaces(grid: Table, console: Console) -> None:
     with console.capture() as captured:
         console.print(grid)
     console.file.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
-
-
-def _fitting(longest: Sequence[int], shortest: Sequence[int], room: int) -> list[int]:
-    """Return the widths of columns that share `room`: the widest is cut first, none below its `shortest`."""
-    widths = list(longest)
-    while sum(widths) > room:
-        spare = [(width, at) for at, width in enumerate(widths) if width > shortest[at]]
-        if not spare:
-            break
-        widths[max(spare)[1]] -= 1
-    return widths
 
 
 def _can_show(letter: str) -> bool:

@@ -26,4 +26,4 @@ def of_condition(one: Condition) -> Text:
         return Text("held", "bold red")
     if one.troubles:
         return Text("in trouble", "bold red")
-    return Text("throttled by Graph", "yellow") if one.is_throttled else ACTIVE
+    return Text("throttled", "yellow") if one.is_throttled else ACTIVE

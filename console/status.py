@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 import click
 import orjson
-from rich.text import Text
 
-from common import topology
 from common.db import tenants
 from common.errors import DatabaseUnavailableError, EntraSmsError
-from console import condition, output, queues, status_block, status_monitoring, status_table
+from console import condition, output, queue_words, queues, status_block, status_monitoring, status_table
 from console.choice import NO_TENANT_YET, one_tenant, tenant_option
 from console.condition import Condition
 from console.connection import Installation
 from console.exits import Exit
-from console.queues import DELAYED, Broker
+from console.queues import Broker
 from console.reads import overview
 from console.status_json import as_json
 from console.status_monitoring import PluginExit
@@ -114,24 +112,11 @@ def _print(found: Status) -> None:
     _print_broker(found.broker)
     output.say()
     if not found.troubles:
-        output.say(Text.assemble(output.tick(works=True), " All is well."))
+        output.item(output.tick(works=True), "All is well.")
     for trouble in summed_up(found.troubles):
-        output.say(Text.assemble(output.tick(works=False), f" {trouble.sentence}"))
+        output.item(output.tick(works=False), trouble.sentence)
 
 
 def _print_broker(broker: Broker) -> None:
-    if broker.trouble is not None:
-        output.say(Text.assemble(("RabbitMQ", "bold"), "  ", ("cannot be reached", "bold red")))
-        return
-    kinds = (
-        (broker.messages(topology.REQUESTS), "request"),
-        (broker.messages(*DELAYED), "delayed request"),
-        (broker.messages(topology.COMMANDS), "command"),
-        (broker.messages(topology.LIFECYCLE), "lifecycle event"),
-    )
-    waiting = ", ".join(output.plural(count, one) for count, one in kinds if count) or "nothing"
-    output.say(Text.assemble(("RabbitMQ", "bold"), f"  {output.plural(broker.workers, 'worker')}; waiting: {waiting}"))
-    dead = broker.messages(topology.DEAD_LETTERS)
-    if dead:
-        what = f"{output.plural(dead, 'message')} in {topology.DEAD_LETTERS}"
-        output.say(Text(f"  {what}; why: entra-sms dead-letters list", "yellow"))
+    for line in queue_words.lines(broker):
+        output.say(line)

@@ -62,7 +62,7 @@ def _lag(one: Condition) -> str:
 
 def _subscriptions(one: Condition) -> str:
     found = ", ".join(
-        f"{row.stream} until {times.moment(row.expires_at)}" if row.expires_at > one.now else f"{row.stream} expired"
+        f"{row.stream} until {times.minute(row.expires_at)}" if row.expires_at > one.now else f"{row.stream} expired"
         for row in one.subscriptions
     )
     if one.tenant.state is TenantState.PAUSED:

@@ -14,6 +14,11 @@ def moment(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def minute(at: datetime) -> str:
+    """Return the same without the seconds."""
+    return moment(at)[:-3]
+
+
 def span(seconds: float) -> str:
     """Return a span in the unit that fits: ``12 s``, ``3 min``, ``5 h``, ``8 days``."""
     seconds = max(0.0, seconds)

@@ -229,7 +229,7 @@ def test_the_same_trouble_of_many_tenants_is_one_line(contoso: Book, entra_sms: 
         Book(contoso.database, fourth).tenant(state=TenantState.ACCESS_FAILED, state_reason="The secret has expired.")
         many = entra_sms("status")
 
-    assert many.out.splitlines()[-1] == (
+    assert many.out.splitlines()[-1].strip() == (
         "✗ 4 tenants cannot be read, since their access fails (Tenant 0, Tenant 1, Tenant 2 and 1 more)"
     )
     assert "The secret has expired." not in many.out
