@@ -20,6 +20,7 @@ E = TypeVar("E", bound=StrEnum)
 
 OBJECT_IDS_LIMIT = 1_000
 """More announced objects than this are not named one by one: the follow-ups then simply run another round."""
+COUNTS_END = 1_000_000
 
 
 class Stream(StrEnum):
@@ -63,7 +64,7 @@ class SyncRequest:
     for other requests the time is only told to people, and any clock will do.
 
     `object_ids` are hints: objects the sender has heard of. `follow_up` counts how often they were asked for before.
-    `attempt` counts failures of this very request. `request_ids` name the operators' commands that it answers.
+    `attempt` counts failures of this very request.
     """
 
     tenant_id: str
@@ -74,7 +75,6 @@ class SyncRequest:
     object_ids: tuple[str, ...] = ()
     follow_up: int = 0
     attempt: int = 0
-    request_ids: tuple[str, ...] = ()
 
     def again(self) -> SyncRequest:
         return replace(self, attempt=self.attempt + 1)
@@ -99,35 +99,6 @@ class LifecycleNotice:
     received_at: datetime
 
 
-class Verb(StrEnum):
-    """The commands an operator may put on the queue."""
-
-    FULL_RESYNC = "full_resync"
-    SYNC_NOW = "sync_now"
-    APPROVE_REMOVALS = "approve_removals"
-    REJECT_REMOVALS = "reject_removals"
-
-
-NUMBERS_END = 2**31
-"""What a column of whole numbers holds in every database is below this."""
-DECISIONS = (Verb.APPROVE_REMOVALS, Verb.REJECT_REMOVALS)
-
-
-@dataclass(frozen=True)
-class Command:
-    """An operator's command; `tenant` is an id, a domain, a name or ``*``; no stream means both.
-
-    Decisions are about one `hold_id`; an approval covers the held removals up to the number `up_to` that was shown.
-    """
-
-    verb: Verb
-    tenant: str
-    stream: Stream | None
-    request_id: str
-    hold_id: int | None = None
-    up_to: int | None = None
-
-
 def encode(message: SyncRequest | LifecycleNotice) -> bytes:
     """Return the JSON body of `message`; times are RFC 3339, empty fields are left out."""
     fields = {name: _plain(value) for name, value in vars(message).items()}
@@ -150,7 +121,6 @@ def decode_request(body: bytes) -> SyncRequest:
         object_ids=_guids(fields, "object_ids"),
         follow_up=_count(fields, "follow_up"),
         attempt=_count(fields, "attempt"),
-        request_ids=_texts(fields, "request_ids"),
     )
 
 
@@ -168,35 +138,6 @@ def decode_lifecycle(body: bytes) -> LifecycleNotice:
         subscription_id=_guid(fields, "subscription_id"),
         received_at=_moment(fields, "received_at"),
     )
-
-
-def decode_command(body: bytes, request_id: str) -> Command:
-    """Read a command as a person types it: ``{"command":"full_resync","tenant":"*","stream":"users"}``.
-
-    Raises:
-        MessageUnreadableError: with what is wrong and what would have been right.
-    """
-    fields = _object(body)
-    stream = fields.get("stream", "*")
-    tenant = fields.get("tenant")
-    if not isinstance(tenant, str) or not tenant.strip():
-        raise MessageUnreadableError('"tenant" is missing: give an id, a domain, a name, or "*" for all.')
-    command = Command(
-        verb=_choice(fields, "command", Verb),
-        tenant=tenant.strip(),
-        stream=None if stream == "*" else _choice(fields, "stream", Stream),
-        request_id=request_id,
-        hold_id=_count(fields, "hold", below=NUMBERS_END) if "hold" in fields else None,
-        up_to=_count(fields, "up_to", below=NUMBERS_END) if "up_to" in fields else None,
-    )
-    if command.verb in DECISIONS and not command.hold_id:
-        raise MessageUnreadableError('"hold" is missing: give its number; `entra-sms holds list` tells it.')
-    if command.verb is Verb.APPROVE_REMOVALS and not command.up_to:
-        raise MessageUnreadableError(
-            '"up_to" is missing: give the number of the last removal that you were shown; '
-            "`entra-sms holds show` tells it."
-        )
-    return command
 
 
 def _plain(value: Any) -> Any:
@@ -251,8 +192,8 @@ def _texts(fields: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _count(fields: dict[str, Any], name: str, *, below: int = 1_000_000) -> int:
+def _count(fields: dict[str, Any], name: str) -> int:
     value = fields.get(name, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < COUNTS_END:
         raise MessageUnreadableError(f'"{name}" must be a whole number from 0.')
     return value

@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from common.messages import LifecycleEvent, Stream, Verb
+from common.commands import Verb
+from common.messages import LifecycleEvent, Stream
 
 EXCHANGE = "sync"
 REQUESTS = "sync.requests"

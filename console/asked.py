@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from common.broker import outgoing
-from common.messages import Stream, Verb
+from common.commands import Verb
+from common.messages import Stream
 from console import output
 from console.connection import Installation
 from console.reads.advance import Advance, Answer, Look

@@ -11,12 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from common.broker.dead_letter import COUNTS, DeadLetter, Giver, text
 from common.broker.outgoing import REPLAYS_HEADER
 from common.clock import to_text
 from common.messages import LifecycleNotice, SyncRequest
 from console import dead_letter_words as words
 from console import output, times
-from console.dead_letter import COUNTS, DeadLetter, Giver, text
 
 NAME_LENGTHS = (8, 13, 18, 23, 36)
 """Where the groups of a GUID end."""

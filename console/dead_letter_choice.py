@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from common.broker.dead_letter import DeadLetter
 from common.clock import utc_now
 from console import dead_letter_card, output
-from console.dead_letter import DeadLetter
 from console.exits import ConsoleError, Exit
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from common import topology
+from common.broker.dead_letter import DELIVERY_LIMIT, REPLAYS_LIMIT, DeadLetter, Giver
+from common.commands import Command, Verb
 from common.errors import MessageUnreadableError
-from common.messages import Command, LifecycleEvent, LifecycleNotice, Mode, SyncRequest, Verb
-from console.dead_letter import DELIVERY_LIMIT, REPLAYS_LIMIT, DeadLetter, Giver
+from common.messages import LifecycleEvent, LifecycleNotice, Mode, SyncRequest
 from console.output import plural, shown
 
 GIVERS = {
@@ -24,6 +25,12 @@ REASONS = {
 TASKS = {
     Verb.FULL_RESYNC: "reads everything anew",
     Verb.SYNC_NOW: "reads what has changed",
+    Verb.RESYNC_OBJECT: "reads one person or group",
+    Verb.RENEW_SUBSCRIPTIONS: "renews the subscriptions",
+    Verb.CHECK_ACCESS: "checks the access",
+    Verb.PAUSE: "stops reading",
+    Verb.RESUME: "goes on reading",
+    Verb.REPLAY_DEAD_LETTERS: "replays dead letters",
     Verb.APPROVE_REMOVALS: "removes those who are held, if the hold is still open",
     Verb.REJECT_REMOVALS: "removes none of those who are held and reads everything anew, if the hold is still open",
 }
@@ -100,5 +107,15 @@ def task(message: SyncRequest | LifecycleNotice | Command) -> str:
     if isinstance(message, LifecycleNotice):
         return f"{EVENTS[message.event]}: {message.stream} of tenant {message.tenant_id}"
     whose = "all tenants" if message.tenant == "*" else f"tenant {message.tenant}"
-    parts = [f"hold {message.hold_id}"] if message.hold_id else [str(message.stream or "users and groups")]
-    return f"{TASKS[message.verb]}: {parts[0]} of {whose}"
+    about = _about(message)
+    return f"{TASKS[message.verb]}: {f'{about} of ' if about else ''}{whose}"
+
+
+def _about(command: Command) -> str:
+    """Return what of a tenant a command is about; "" for all of it."""
+    if command.hold_id:
+        return f"hold {command.hold_id}"
+    if command.object_id:
+        return command.object_id
+    reads = command.verb in (Verb.FULL_RESYNC, Verb.SYNC_NOW)
+    return str(command.stream or "users and groups") if reads else ""

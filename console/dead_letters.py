@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 import orjson
 
+from common.broker import dead_letters
+from common.broker.dead_letter import DeadLetter
+from common.broker.dead_letters import Hand, InOtherHandsError
 from common.clock import utc_now
+from common.errors import BrokerUnavailableError
 from console import dead_letter_card, dead_letter_words, output
 from console.connection import Installation
-from console.dead_letter import DeadLetter
 from console.dead_letter_choice import EMPTY, chosen, confirm, one, which_options
-from console.dead_letter_queue import Hand, held
-from console.exits import Exit
+from console.exits import ConsoleError, Exit
 from console.listing import limit_option, say_that_there_is_more
 
 Deed = Callable[[Hand, int], None]
@@ -133,7 +136,7 @@ def drop(installation: Installation, /, *, wanted: Sequence[str], everything: bo
 
 def _look(installation: Installation) -> tuple[list[DeadLetter], int]:
     """Return the dead letters, oldest first, and how many there are."""
-    with held(installation) as hand:
+    with _held(installation) as hand:
         return list(hand.letters.values()), hand.total
 
 
@@ -144,7 +147,7 @@ def _carry_out(
     missing = {_key(letter) for letter in meant}
     keys = frozenset(missing)
     done = 0
-    with held(installation) as hand:
+    with _held(installation) as hand:
         for tag, letter in list(hand.letters.items()):
             if _key(letter) in keys:
                 deed(hand, tag)
@@ -156,6 +159,18 @@ def _carry_out(
     if done > 1:
         output.say(f"{done_word} {output.plural(done, 'message')}.")
     return Exit.FAILED if missing else Exit.OK
+
+
+@contextmanager
+def _held(installation: Installation) -> Iterator[Hand]:
+    """Have the dead letters in hand; a trouble says where the broker was looked for."""
+    try:
+        with dead_letters.held(installation.settings, "console") as hand:
+            yield hand
+    except InOtherHandsError as error:
+        raise ConsoleError(str(error)) from None
+    except BrokerUnavailableError as error:
+        raise BrokerUnavailableError(f"{error} {installation.broker_place}") from None
 
 
 def _key(letter: DeadLetter) -> tuple[str, int]:

@@ -10,7 +10,8 @@ from functools import partial
 import click
 from sqlalchemy import Connection
 
-from common.messages import Stream, Verb
+from common.commands import Verb
+from common.messages import Stream
 from console import hold_words, output
 from console.asked import ask
 from console.connection import Installation

@@ -7,7 +7,7 @@ import sys
 import click
 import orjson
 
-from common.messages import Verb
+from common.commands import Verb
 from console import decision, hold_card, hold_words, output
 from console.choice import one_tenant
 from console.connection import Installation

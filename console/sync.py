@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from common.commands import Verb
 from common.db.tenants import Tenant
-from common.messages import Stream, Verb
+from common.messages import Stream
 from console import output
 from console.asked import Asked, ask
 from console.choice import some_tenants, tenant_option

@@ -1,7 +1,8 @@
-"""A tenant whose access fails is told once, asked slowly, and comes back by itself."""
+"""A tenant whose access fails is told once, asked slowly, and comes back by itself; commands have it proven."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import and_, update
@@ -10,7 +11,11 @@ from common import logging
 from common.db.engine import Database
 from common.db.tables import streams, tenants
 from common.db.tenants import Tenant, TenantState
-from common.errors import AccessError, EntraSmsError
+from common.errors import AccessError, EntraSmsError, SettingsError
+from common.graph.access import check_access
+from common.graph.client import GraphClient
+from worker import ledger
+from worker.ledger import Part
 
 SLOW_POLL = timedelta(minutes=15)
 
@@ -33,7 +38,8 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         values = {"state": TenantState.ACCESS_FAILED, "state_code": code, "state_reason": str(error)}
         active = tenants.c.state == TenantState.ACTIVE
         fresh = connection.execute(update(tenants).where(refused, active).values(**values, state_since=now)).rowcount
-        if not fresh and not connection.execute(update(tenants).where(refused).values(values)).rowcount:
+        known = and_(refused, tenants.c.state == TenantState.ACCESS_FAILED)
+        if not fresh and not connection.execute(update(tenants).where(known).values(values)).rowcount:
             return
         connection.execute(
             update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now + SLOW_POLL)
@@ -55,3 +61,24 @@ def note_recovered(database: Database, tenant: Tenant) -> None:
             connection.execute(update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now))
     if recovered:
         log.info("access_recovered", tenant=tenant.tenant_id)
+
+
+def prove_access(
+    database: Database, client_of: Callable[[Tenant], GraphClient], tenant: Tenant, asked: Sequence[str]
+) -> None:
+    """Try the sign-in and each permission, and answer the commands that asked for it; a working access is noted."""
+    error, note = None, None
+    try:
+        proofs = check_access(client_of(tenant))
+    except EntraSmsError as trouble:
+        error = str(trouble)
+        if isinstance(trouble, AccessError | SettingsError):
+            note_failed(database, tenant, trouble)
+    else:
+        error = " ".join(proof.trouble for proof in proofs if proof.trouble) or None
+        note = f"The access works: {', '.join(proof.permission for proof in proofs)}."
+        if error is None:
+            note_recovered(database, tenant)
+    with database.write() as connection:
+        now = database.now(connection)
+        ledger.answer(connection, asked, tenant.tenant_id, Part.ACCESS, now, error=error, note=None if error else note)

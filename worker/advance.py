@@ -98,6 +98,8 @@ class Advancer:
         if tenant is None:
             log.info("tenant_unknown", tenant=key.tenant_id)
             return
+        if tenant.state is TenantState.PAUSED:
+            return
         if tenant.state is TenantState.ACCESS_FAILED and not any(r.reason in FAILED_ACCESS_REASONS for r in requests):
             return
         self._respect_throttling(tenant)
@@ -145,7 +147,7 @@ class Advancer:
         if work_left:
             leases.abandon(self._database, lease)
             self._continue(lease.key)
-        if tenant.state is not TenantState.ACTIVE:
+        if tenant.state is TenantState.ACCESS_FAILED:
             access.note_recovered(self._database, tenant)
 
     def _take_turn(self, turn: Turn) -> bool:
@@ -279,10 +281,6 @@ def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:
     return Wishes(
         full_reason=full[0].reason if full else None,
         full_requested_at=max((request.requested_at for request in full), default=None),
-        full_request_ids=tuple(one for request in full for one in request.request_ids),
-        request_ids=tuple(
-            one for request in requests if request.mode is Mode.INCREMENTAL for one in request.request_ids
-        ),
     )
 
 

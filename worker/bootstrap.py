@@ -18,6 +18,7 @@ from worker.commands import Commands
 from worker.dispatch import Dispatch
 from worker.inbox import Inbox
 from worker.lifecycle import Lifecycle
+from worker.results import Results
 from worker.schedule import Schedule
 from worker.subscriptions import Reconciler
 from worker.watch import Watch
@@ -54,11 +55,12 @@ class Worker:
             self._inbox,
             advancer,
             self._publisher,
-            Commands(self._database, self._publisher),
+            Commands(settings, self._database, self._publisher),
             Lifecycle(self._database, self._publisher),
         )
         reconciler = Reconciler(settings, self._database, self._publisher, clients)
-        self._schedule = Schedule(settings, self._database, self._publisher, reconciler)
+        results = Results(self._database, self._publisher)
+        self._schedule = Schedule(settings, self._database, self._publisher, reconciler, results)
         self._watch = Watch(settings, self._database, self._consumer, self._inbox)
 
     def run(self) -> None:

@@ -6,6 +6,7 @@ Every function runs in a transaction that holds the lease (`leases.hold`) and ta
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select
@@ -13,6 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from common.db.tables import rechecks, rounds
 from common.messages import Mode, Reason, Stream
+from worker import ledger, results
 from worker.book import Counts
 from worker.leases import StreamKey, set_values
 
@@ -198,25 +200,24 @@ def remember(
     request_ids: list[str],
     error: str | None = None,
 ) -> None:
-    """Add to the history of rounds: what was done, and which commands it answered."""
-    connection.execute(
-        insert(rounds).values(
-            tenant_id=tenant_id,
-            stream=stream,
-            mode=mode,
-            reason=reason,
-            began_at=began_at,
-            ended_at=now,
-            outcome="ok" if error is None else "failed",
-            error=error,
-            pages=pages,
-            objects=counts.objects,
-            added=counts.added,
-            changed=counts.changed,
-            removed=counts.removed,
-            request_ids=request_ids,
-        )
-    )
+    """Add to the history of rounds: what was done, and which commands it answered; and answer them."""
+    total = {"pages": pages, **asdict(counts)}
+    row = {
+        "tenant_id": tenant_id,
+        "stream": stream,
+        "mode": mode,
+        "reason": reason,
+        "began_at": began_at,
+        "ended_at": now,
+        "outcome": "ok" if error is None else "failed",
+        "error": error,
+        "request_ids": request_ids,
+        **total,
+    }
+    connection.execute(insert(rounds).values(row))
+    ledger.answer(connection, request_ids, tenant_id, stream, now, error=error, counts=total)
+    if mode is Mode.FULL and error is None:
+        results.note_round(connection, row)
 
 
 def _progress(row: RowMapping, counts: Counts) -> dict[str, int]:

@@ -20,7 +20,6 @@ from common.messages import (
     Mode,
     Reason,
     SyncRequest,
-    decode_command,
     decode_lifecycle,
     decode_request,
 )
@@ -63,9 +62,7 @@ class Dispatch:
         if delivery.queue == topology.REQUESTS:
             self._receive_request(delivery)
         elif delivery.queue == topology.COMMANDS:
-            self._run_errand(
-                delivery, lambda: self._commands.carry_out(decode_command(delivery.body, delivery.message_id))
-            )
+            self._run_errand(delivery, lambda: self._commands.take(delivery))
         else:
             self._run_errand(delivery, lambda: self._lifecycle.take_note(decode_lifecycle(delivery.body)))
 
@@ -231,5 +228,4 @@ def merged(requests: Sequence[SyncRequest]) -> SyncRequest:
         object_ids=tuple(ids[:OBJECT_IDS_LIMIT]),
         follow_up=min(request.follow_up for request in requests),
         attempt=max(request.attempt for request in requests),
-        request_ids=tuple(dict.fromkeys(one for request in requests for one in request.request_ids)),
     )

@@ -14,9 +14,10 @@ from enum import StrEnum
 from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy.engine import RowMapping
 
-from common.db.tables import contacts, held_removals, holds, streams
+from common.commands import Command, Verb
+from common.db.tables import contacts, held_removals, holds
 from common.errors import MessageUnreadableError
-from common.messages import Command, Reason, Stream, Verb
+from common.messages import Reason, Stream
 from worker import metrics
 from worker.apply_groups import remove_groups
 from worker.book import Writer
@@ -42,11 +43,11 @@ def note_decision(connection: Connection, tenant_ids: Sequence[str], command: Co
     found = connection.execute(select(holds).where(wanted)).mappings().one_or_none()
     if found is None:
         raise MessageUnreadableError(f"This tenant has no hold {command.hold_id}; `entra-sms holds list` shows them.")
-    if found["ended_at"] is not None and found["decision_request_id"] != command.request_id:
+    if found["ended_at"] is not None and found["decision_request_id"] != command.command_id:
         raise MessageUnreadableError(f"The hold {command.hold_id} has ended already: {found['outcome']}.")
     if (
         found["ended_at"] is None
-        and found["decision_request_id"] not in (None, command.request_id)
+        and found["decision_request_id"] not in (None, command.command_id)
         and found["decision"]
     ):
         raise MessageUnreadableError(f"Somebody has just decided about hold {command.hold_id}: {found['decision']}.")
@@ -57,23 +58,10 @@ def note_decision(connection: Connection, tenant_ids: Sequence[str], command: Co
             "decision": Decision.APPROVE if command.verb is Verb.APPROVE_REMOVALS else Decision.REJECT,
             "decided_at": now,
             "decided_up_to": command.up_to,
-            "decision_request_id": command.request_id,
+            "decision_request_id": command.command_id,
         }
         connection.execute(update(holds).where(wanted).values(decided))
-        if command.verb is Verb.REJECT_REMOVALS:
-            _want_everything_read(connection, found["tenant_id"], now)
     return StreamKey(found["tenant_id"], Stream(found["stream"]))
-
-
-def _want_everything_read(connection: Connection, tenant_id: str, now: datetime) -> None:
-    """Note it in the rows: the cursor has moved past the held removals, so without full rounds nobody would tell them.
-
-    The command publishes requests as well, which begin them at once; those may be lost.
-    """
-    for stream in Stream:
-        mine = (streams.c.tenant_id == tenant_id, streams.c.stream == stream, streams.c.full_wanted_at.is_(None))
-        wish = {"full_wanted_at": now, "full_wanted_reason": Reason.OPERATOR}
-        connection.execute(update(streams).where(*mine).values(wish))
 
 
 def carry_out_decision(turn: Turn) -> None:

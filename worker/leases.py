@@ -19,6 +19,8 @@ from common.errors import LeaseLostError
 from common.messages import Reason, Stream
 
 AFTER_LEASE = timedelta(seconds=1)
+AFTER_NOTING = timedelta(seconds=5)
+"""The poll sees to what was noted if the request for it is lost."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,17 @@ def acquire(database: Database, key: StreamKey, holder: str, seconds: float, wis
             return None
         lease = Lease(key, holder, row["lease_fence"] + 1, seconds)
         until = now + timedelta(seconds=seconds)
-        values |= {"lease_holder": holder, "lease_fence": lease.fence, "lease_until": until}
+        values |= {"lease_holder": holder, "lease_fence": lease.fence, "lease_until": until, "wanted_at": None}
         set_values(connection, key, values)
         return lease
+
+
+def note_wishes(connection: Connection, key: StreamKey, wishes: Wishes, now: datetime) -> None:
+    """Note wishes without taking the lease: whoever advances the stream next sees to them, at the latest the poll."""
+    row = locked(connection, key)
+    if row is not None:
+        soon = min(row["next_poll_at"], now + AFTER_NOTING)
+        set_values(connection, key, {**_noted(row, wishes, now), "wanted_at": now, "next_poll_at": soon})
 
 
 def hold(database: Database, connection: Connection, lease: Lease) -> RowMapping:

@@ -7,7 +7,8 @@ stays as the book has it, and is read again when delta next names it, at the lat
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -18,15 +19,17 @@ from common.errors import BadPageError
 from common.graph.answers import GraphNotFoundError, GraphRefusedError
 from common.graph.client import MEMBERS_PAGE
 from common.messages import Reason, Stream
-from worker import metrics
+from worker import ledger, metrics
 from worker.apply_groups import apply_edges, remove_edges
-from worker.book import Writer
+from worker.book import Counts, Writer
 from worker.leases import hold
+from worker.ledger import Part
 from worker.mapping import Edge, Item, MalformedError, member_of, object_id_of
 from worker.removal_guard import is_held
 from worker.turn import Turn
 
 RECHECKS_A_TURN = 50
+UNKNOWN = "Graph shows nothing of it now; if it was removed, delta says so."
 RECHECK_AGAIN = timedelta(seconds=60)
 
 log = logging.get("rechecks")
@@ -44,6 +47,9 @@ def read_doubtful_objects(turn: Turn) -> None:
                 _reread_object(turn, object_id)
         except (BadPageError, GraphRefusedError) as error:
             log.warning("recheck_failed", **_names(turn, object_id), what=what, error=str(error))
+            with turn.database.write() as connection:
+                hold(turn.database, connection, turn.lease)
+                _answer(connection, turn, object_id, turn.database.now(connection), error=str(error))
 
 
 def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
@@ -53,7 +59,8 @@ def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
         hold(turn.database, connection, turn.lease)
         now = turn.database.now(connection)
         mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream, rechecks.c.due_at <= now)
-        query = select(rechecks.c.object_id, rechecks.c.what).where(*mine).limit(RECHECKS_A_TURN)
+        in_order = (rechecks.c.due_at, rechecks.c.object_id, rechecks.c.what.desc())  # the object before its members
+        query = select(rechecks.c.object_id, rechecks.c.what).where(*mine).order_by(*in_order).limit(RECHECKS_A_TURN)
         due = [(row.object_id, row.what) for row in connection.execute(query)]
         if due:
             taken = rechecks.c.object_id.in_([object_id for object_id, _ in due])
@@ -71,6 +78,8 @@ def _reread_object(turn: Turn, object_id: str) -> None:
             writer.recheck(Stream.GROUPS, "members", [object_id])  # as for every group that appears between full rounds
         turn.apply(writer, items)
         _done(turn, writer, object_id, "object")
+        if stream is Stream.USERS:
+            _answer(connection, turn, object_id, writer.now, counts=writer.counts, note=None if items else UNKNOWN)
     metrics.count_changes(writer.counts)
 
 
@@ -118,6 +127,8 @@ def _reread_members(turn: Turn, group_id: str) -> None:
             remove_edges(writer, surplus)
             apply_edges(writer, {group_id: listed.values()})
         _done(turn, writer, group_id, "members")
+        note = None if there else UNKNOWN
+        _answer(connection, turn, group_id, writer.now, counts=writer.counts, note=note)
     metrics.count_changes(writer.counts)
 
 
@@ -145,6 +156,23 @@ def _done(turn: Turn, writer: Writer, object_id: str, what: str) -> None:
         return
     mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream)
     writer.connection.execute(delete(rechecks).where(*mine, rechecks.c.object_id == object_id, rechecks.c.what == what))
+
+
+def _answer(
+    connection: Connection,
+    turn: Turn,
+    object_id: str,
+    now: datetime,
+    *,
+    counts: Counts | None = None,
+    error: str | None = None,
+    note: str | None = None,
+) -> None:
+    """Answer the commands that asked for this object; a group is read when its members are."""
+    key = turn.lease.key
+    asked = ledger.waiting_for_object(connection, key.tenant_id, Part(key.stream), object_id)
+    total = asdict(counts) if counts is not None else None
+    ledger.answer(connection, asked, key.tenant_id, key.stream, now, error=error, note=note, counts=total)
 
 
 def _names(turn: Turn, object_id: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The timers: every stream is advanced now and then, asked or not, and every tenant's subscriptions are looked at.
+"""The timers: streams are advanced now and then, subscriptions looked at, and what there is to tell is told.
 
 What is due is claimed by moving its time on, in one transaction: any number of workers share the timers.
 """
@@ -19,9 +19,11 @@ from common.clock import utc_now
 from common.config import Settings
 from common.db.engine import Database
 from common.db.tables import streams, tenants
+from common.db.tenants import TenantState
 from common.errors import BrokerUnavailableError, EntraSmsError
 from common.messages import Reason, Stream, SyncRequest
 from worker.leases import StreamKey
+from worker.results import Results
 from worker.subscriptions import Reconciler
 
 TICK_SECONDS = 1.0
@@ -38,11 +40,14 @@ log = logging.get("schedule")
 class Schedule:
     """A thread that looks each second at what is due."""
 
-    def __init__(self, settings: Settings, database: Database, publisher: Publisher, reconciler: Reconciler) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, publisher: Publisher, reconciler: Reconciler, results: Results
+    ) -> None:
         self._poll_every = timedelta(seconds=settings.poll_seconds)
         self._database = database
         self._publisher = publisher
         self._reconciler = reconciler
+        self._results = results
         self._reconciliations = ThreadPoolExecutor(RECONCILIATIONS_AT_ONCE, thread_name_prefix="subscriptions")
         self._under_way: list[Future[None]] = []
         self._stopping = threading.Event()
@@ -65,6 +70,7 @@ class Schedule:
         while not self._stopping.wait(TICK_SECONDS):
             self._tick(self._poll)
             self._tick(self._look_at_subscriptions)
+            self._tick(self._results.tell)
 
     def _tick(self, task: Callable[[], None]) -> None:
         try:
@@ -97,9 +103,10 @@ class Schedule:
     def _claim_polls(self) -> Sequence[StreamKey]:
         with self._database.write() as connection:
             now = self._database.now(connection)
+            paused = select(tenants.c.tenant_id).where(tenants.c.state == TenantState.PAUSED)
             due = (
                 select(streams.c.tenant_id, streams.c.stream)
-                .where(streams.c.next_poll_at <= now)
+                .where(streams.c.next_poll_at <= now, streams.c.tenant_id.not_in(paused))
                 .order_by(streams.c.next_poll_at)
                 .limit(CLAIMS_A_TICK)
                 .with_for_update(skip_locked=True)

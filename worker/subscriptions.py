@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.engine import RowMapping
 
 from common import logging
@@ -35,11 +35,14 @@ from common.graph.answers import (
 from common.graph.client import GraphClient, Subscription
 from common.messages import Reason, Stream, SyncRequest
 from common.secrets import Vault
-from worker import access
+from worker import access, ledger
+from worker.access import prove_access
 from worker.clients import Clients
+from worker.ledger import Part
 
 AFTER_TROUBLE = timedelta(seconds=15)
 WITHOUT_PUBLIC_URL = timedelta(hours=6)
+WITHOUT_SUBSCRIPTIONS = "ENTRA_SMS_PUBLIC_URL is not set: there are no subscriptions, changes are found by polling."
 
 log = logging.get("subscriptions")
 
@@ -63,8 +66,12 @@ class Reconciler:
         """
         with self._database.read() as connection:
             tenant = tenant_rows.get(connection, tenant_id)
+            asked = ledger.waiting(connection, tenant_id, Part.SUBSCRIPTIONS)
+            asked_for_access = ledger.waiting(connection, tenant_id, Part.ACCESS)
         if tenant is None:
             return
+        if asked_for_access:
+            prove_access(self._database, self._clients.of, tenant, asked_for_access)
         try:
             self._seal_anew(tenant)
             again_in, trouble = self._again_in(tenant), None
@@ -83,11 +90,32 @@ class Reconciler:
             log.warning("subscriptions_troubled", tenant=tenant_id, error=str(error))
             again_in, trouble = _patience(error), str(error)
         with self._database.write() as connection:
-            at = self._database.now(connection) + again_in
+            now = self._database.now(connection)
+            self._answer(connection, tenant, asked, trouble, now)
             mine = tenants.c.tenant_id == tenant_id
-            connection.execute(update(tenants).where(mine).values(reconcile_at=at, subscription_trouble=trouble))
+            connection.execute(update(tenants).where(mine).values(subscription_trouble=trouble))
+            # Who moved the time meanwhile wants another look: what changed since this one began.
+            unmoved = tenants.c.reconcile_at == tenant.reconcile_at
+            connection.execute(update(tenants).where(mine, unmoved).values(reconcile_at=now + again_in))
+
+    def _answer(
+        self, connection: Connection, tenant: Tenant, asked: Sequence[str], trouble: str | None, now: datetime
+    ) -> None:
+        """Answer those who asked for a renewal."""
+        table = subscriptions.c
+        alive = connection.scalar(
+            select(func.count()).where(table.tenant_id == tenant.tenant_id, table.expires_at > now)
+        )
+        error = trouble if self._settings.public_url else WITHOUT_SUBSCRIPTIONS
+        said = f"{alive} subscriptions, the next to expire lives"
+        until = connection.scalar(select(func.min(table.expires_at)).where(table.tenant_id == tenant.tenant_id))
+        note = f"{said} until {until:%Y-%m-%d %H:%M} UTC." if until is not None else None
+        ledger.answer(connection, asked, tenant.tenant_id, Part.SUBSCRIPTIONS, now, error=error, note=note)
 
     def _again_in(self, tenant: Tenant) -> timedelta:
+        if tenant.state is TenantState.PAUSED:
+            self._delete_all(tenant)
+            return WITHOUT_PUBLIC_URL
         if not self._settings.public_url:
             return WITHOUT_PUBLIC_URL
         if tenant.state is not TenantState.ACTIVE:
@@ -98,6 +126,26 @@ class Reconciler:
             self._make_right(tenant, client, stream, actual)
         self._delete_strays(tenant, client, actual)
         return self._until_renewal(tenant)
+
+    def _delete_all(self, tenant: Tenant) -> None:
+        """Let the subscriptions of a paused tenant go: what they would notify of is not read."""
+        with self._database.read() as connection:
+            known = (
+                connection.execute(
+                    select(subscriptions.c.subscription_id).where(subscriptions.c.tenant_id == tenant.tenant_id)
+                )
+                .scalars()
+                .all()
+            )
+        for subscription_id in known:
+            _delete(self._clients.of(tenant), subscription_id)
+            with self._database.write() as connection:
+                mine = (
+                    subscriptions.c.tenant_id == tenant.tenant_id,
+                    subscriptions.c.subscription_id == subscription_id,
+                )
+                connection.execute(delete(subscriptions).where(*mine))
+            log.info("subscription_deleted", tenant=tenant.tenant_id, subscription=subscription_id)
 
     def _seal_anew(self, tenant: Tenant) -> None:
         """Seal the credential with the current server key, so that the previous one can go."""

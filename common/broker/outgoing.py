@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import uuid4
 
 from common import messages, topology
-from common.messages import LifecycleNotice, SyncRequest, Verb
+from common.commands import Verb
+from common.messages import LifecycleNotice, SyncRequest
 
 FIRST_LINE_LIMIT = 200
 PROPERTY_BYTES = 255
@@ -29,6 +31,8 @@ class Outgoing:
     body: bytes
     headers: Mapping[str, str | int] = field(default_factory=dict)
     message_id: str = field(default_factory=lambda: str(uuid4()))
+    correlation_id: str | None = None
+    """The message id of what it answers."""
 
 
 def request(message: SyncRequest, *, delay_seconds: float = 0.0) -> Outgoing:
@@ -52,6 +56,29 @@ def command(verb: Verb, fields: Mapping[str, str | int], message_id: str) -> Out
     """Return an operator's command, the same as a person would type it into the management UI."""
     body = json.dumps({"command": verb, **fields}).encode()
     return Outgoing(topology.EXCHANGE, topology.command_key(verb), "command", body, message_id=message_id)
+
+
+def result(kind: str, body: Mapping[str, Any], *, message_id: str, command_id: str | None) -> Outgoing:
+    """Return what is told to operators; the headers say most of it at a glance.
+
+    `kind` is ``command``, ``round`` or ``warning``; `command_id` is the message id of the command that is answered.
+    """
+    asked: Mapping[str, Any] = body.get("asked", {})
+    headers = {
+        "x-outcome": body.get("outcome"),
+        "x-command": asked.get("command"),
+        "x-tenant": body.get("tenant_id"),
+        "x-stream": body.get("stream"),
+    }
+    return Outgoing(
+        topology.EXCHANGE,
+        topology.result_key(kind),
+        f"{kind}_result",
+        json.dumps(body, ensure_ascii=False, indent=1).encode(),
+        {name: str(value) for name, value in headers.items() if value},
+        message_id=message_id,
+        correlation_id=_fitting(command_id) if command_id else None,
+    )
 
 
 def dead_letter(

@@ -210,6 +210,7 @@ class Publisher:
             content_type="application/json",
             delivery_mode=pika.DeliveryMode.Persistent.value,
             message_id=message.message_id,
+            correlation_id=message.correlation_id,
             timestamp=int(sent_at.timestamp()),
             type=message.type,
             app_id=self._app_id,

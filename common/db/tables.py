@@ -185,7 +185,6 @@ rechecks = Table(
     Column("object_id", Guid, primary_key=True),
     Column("what", Text, primary_key=True, comment="object | members"),
     Column("due_at", Moment, nullable=False, comment="not read before: object reads lag behind delta, too"),
-    Column("command_id", Text, comment="the command that asked for it, until it is answered"),
     comment="Objects of which a delta item said something ambiguous: they are read themselves.",
 )
 

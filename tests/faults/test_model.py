@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 )
 
 from common.graph.client import DeltaPage
-from common.messages import Mode, Reason, Stream
+from common.messages import Reason, Stream
 from simulator.directory import ConflictError, NoSuchObjectError
 from tests.support.model import Model, Stage, device_ids, stage
 from worker import apply_groups, apply_users, holds, leases, rounds
@@ -237,8 +237,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens_die)
     @rule(stream=STREAMS)
     def resync(self, stream: Stream) -> None:
-        request = self.model.request(stream, Reason.OPERATOR, mode=Mode.FULL, request_ids=("by hand",))
-        self.model.queue.waiting.append(request)
+        self.model.command_a_full_round(stream)
 
     @rule(number=st.integers(0, 20), everything=st.booleans())
     def lose(self, number: int, *, everything: bool) -> None:

@@ -10,17 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.commands import NUMBERS_END, Command, decode_command
 from common.errors import MessageUnreadableError
 from common.messages import (
-    NUMBERS_END,
-    Command,
     LifecycleEvent,
     LifecycleNotice,
     Mode,
     Reason,
     Stream,
     SyncRequest,
-    decode_command,
     decode_lifecycle,
     decode_request,
     encode,

@@ -14,10 +14,9 @@ import pika
 import pytest
 
 from common import messages, topology
-from common.broker import outgoing
+from common.broker import dead_letters, outgoing
 from common.clock import utc_now
 from common.messages import Reason, Stream, SyncRequest
-from console import dead_letter_queue
 from console.connection import Installation
 from tests.support.bench import Bench, settings
 from tests.support.book import book, guid
@@ -183,7 +182,7 @@ def test_looking_takes_nothing_away_and_keeps_the_order(entra_sms: EntraSms, dea
 def test_only_a_part_in_hand_leaves_the_order_as_it_was(
     entra_sms: EntraSms, dead: Dead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letter_queue, "MOST", 3)
+    monkeypatch.setattr(dead_letters, "MOST", 3)
     ids = [dead.by_the_worker(f"{number}") for number in range(5)]
 
     ended = entra_sms("dead-letters", "list")
@@ -221,7 +220,7 @@ def test_two_who_look_at_once_see_all_of_it(entra_sms: EntraSms, dead: Dead, amq
     seen: list[list[str]] = []
 
     def look() -> None:
-        with dead_letter_queue.held(_installation(amqp_url)) as hand:
+        with dead_letters.held(_installation(amqp_url).settings, "console") as hand:
             seen.append([letter.letter_id for letter in hand.letters.values()])
 
     threads = [threading.Thread(target=look) for _ in range(6)]
@@ -239,7 +238,7 @@ def test_whoever_lets_go_has_seen_them_back(dead: Dead, amqp_url: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
         for _ in range(10):
-            hand = dead_letter_queue.Hand(_installation(amqp_url))
+            hand = dead_letters.Hand(_installation(amqp_url).settings, "console")
             hand.take()
             hand.let_go()
             assert channel.queue_declare(topology.DEAD_LETTERS, passive=True).method.message_count == 100
@@ -250,9 +249,9 @@ def test_whoever_does_not_let_go_is_told_of(
     entra_sms: EntraSms, dead: Dead, amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead.by_the_worker("first")
-    monkeypatch.setattr(dead_letter_queue, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(dead_letters, "PATIENCE_SECONDS", 0.3)
 
-    with dead_letter_queue.held(_installation(amqp_url)):
+    with dead_letters.held(_installation(amqp_url).settings, "console"):
         ended = entra_sms("dead-letters", "list")
 
     assert (ended.code, ended.out) == (1, "")
@@ -264,8 +263,8 @@ def test_letters_that_somebody_has_taken_out_by_hand_are_not_waited_for(
     entra_sms: EntraSms, dead: Dead, amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [dead.by_the_worker(f"{number}") for number in range(3)]
-    monkeypatch.setattr(dead_letter_queue, "SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(dead_letter_queue, "_ready", lambda _channel: 3)  # as counted before somebody took one
+    monkeypatch.setattr(dead_letters, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(dead_letters, "_ready", lambda _channel: 3)  # as counted before somebody took one
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         connection.channel().basic_get(topology.DEAD_LETTERS)
         assert [letter["message"] for letter in listed(entra_sms)] == ids[1:]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from common.messages import Stream, Verb, decode_command
+from common.commands import Verb, decode_command
+from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
 from tests.support.eventually import eventually

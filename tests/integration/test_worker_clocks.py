@@ -9,17 +9,9 @@ from sqlalchemy import Connection
 
 from common.broker.publisher import Publisher
 from common.clock import utc_now
+from common.commands import Command, Verb
 from common.db.engine import Database
-from common.messages import (
-    Command,
-    LifecycleEvent,
-    LifecycleNotice,
-    Mode,
-    Stream,
-    SyncRequest,
-    Verb,
-    decode_request,
-)
+from common.messages import LifecycleEvent, LifecycleNotice, Mode, Stream, SyncRequest, decode_request
 from tests.support.bench import Bench
 from tests.support.book import book, guid
 from tests.support.pen import person
@@ -61,7 +53,7 @@ def bench(database_url: str, skewed: timedelta) -> Iterator[Bench]:
 def commanded(bench: Bench, request_id: str) -> SyncRequest:
     """What an operator's command for a full round becomes, at the moment of asking."""
     command = Command(Verb.FULL_RESYNC, bench.book.tenant_id, Stream.USERS, request_id)
-    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
+    Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
     return decode_request(bench.publisher.sent[-1].body)
 
 

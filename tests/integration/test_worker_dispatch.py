@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -136,7 +137,7 @@ def test_a_request_that_failed_too_often_is_left_to_the_poll_and_its_command_ans
     bench: Bench, queues: Queues, amqp_url: str
 ) -> None:
     bench.graph.on("live", DOWN)
-    put(queues, bench.request(Reason.OPERATOR, request_ids=("r1",), attempt=8))
+    put(queues, replace(bench.look("r1"), attempt=8))
     with running(bench, amqp_url):
         eventually(lambda: [one for one in bench.history() if one["outcome"] == "failed"])
     assert bench.history()[-1]["request_ids"] == ["r1"]
@@ -372,7 +373,11 @@ class Desk:
         publisher = cast("Publisher", self.publisher)
         database = bench.book.database
         self.dispatch = Dispatch(
-            self.inbox, bench.advancer(), publisher, Commands(database, publisher), Lifecycle(database, publisher)
+            self.inbox,
+            bench.advancer(),
+            publisher,
+            Commands(settings(), database, publisher),
+            Lifecycle(database, publisher),
         )
 
     def work_once(self) -> None:

@@ -9,9 +9,10 @@ from sqlalchemy import update
 
 from common.broker.publisher import Publisher
 from common.clock import utc_now
+from common.commands import Command, Verb
 from common.db.tables import rechecks
 from common.errors import BrokerUnavailableError, MessageUnreadableError
-from common.messages import Command, Mode, Reason, Stream, SyncRequest, Verb, decode_request
+from common.messages import Mode, Reason, Stream, SyncRequest, decode_request
 from tests.support.bench import Bench
 from tests.support.book import book, guid, lent_book
 from tests.support.pen import gone, group, member, person
@@ -44,7 +45,7 @@ def bench(shared_database_url: str) -> Iterator[Bench]:
 def carry_out(bench: Bench, command: Command) -> list[SyncRequest]:
     """Carry out a command, and advance the streams it asks for; return what it asked."""
     bench.publisher.sent.clear()
-    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
+    Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
     asked = [decode_request(message.body) for message in bench.publisher.sent]
     for request in asked:
         bench.advance(request)
@@ -156,7 +157,7 @@ def test_a_rejection_that_finds_them_gone_all_the_same_holds_them_anew(bench: Be
 def test_a_rejection_reads_everything_again_although_its_requests_are_lost(bench: Bench) -> None:
     bench.graph.on(FIRST, page(*(person(one) for one in PEOPLE[:1] + PEOPLE[40:]), end="later"))
     bench.graph.on("later", page(end="later"))
-    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(reject(bench))
+    Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(reject(bench))
     bench.publisher.sent.clear()
     for stream in Stream:
         bench.advance(bench.request(Reason.POLL, stream))
@@ -200,7 +201,7 @@ def test_a_decision_survives_a_broker_that_is_away(bench: Bench) -> None:
 
 def test_a_decision_waits_for_the_worker_that_has_the_stream(bench: Bench) -> None:
     def decide() -> Any:
-        Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(approve(bench))
+        Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(approve(bench))
         bench.advance(bench.request(Reason.OPERATOR), holder="another")
         bench.graph.on("on", page(end="on"))
         return page(end="on")
@@ -217,7 +218,7 @@ def test_a_hold_that_has_ended_is_not_decided_again(bench: Bench) -> None:
 
 
 def test_of_two_decisions_the_second_is_refused_until_the_first_is_carried_out(bench: Bench) -> None:
-    commands = Commands(bench.book.database, cast("Publisher", bench.publisher))
+    commands = Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher))
     commands.carry_out(approve(bench, up_to=10))
     with pytest.raises(MessageUnreadableError, match="Somebody has just decided"):
         commands.carry_out(reject(bench, request_id="r2"))
@@ -232,7 +233,7 @@ def test_an_approval_is_answered_when_everybody_came_back_before_it(bench: Bench
     bench.graph.on("on", page(*(person(one) for one in LEAVING), end="on"))
 
     def decide() -> Any:
-        Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
+        Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(command)
         return page(*(person(one) for one in LEAVING), end="on")
 
     bench.graph.on("on", decide, page(end="on"))

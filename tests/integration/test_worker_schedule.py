@@ -19,6 +19,7 @@ from tests.support.bench import settings
 from tests.support.book import Book, add_tenant, book
 from tests.support.eventually import eventually
 from tests.support.recording_publisher import RecordingPublisher
+from worker.results import Results
 from worker.schedule import RECONCILE_CLAIM, RECONCILIATIONS_AHEAD, Schedule
 from worker.subscriptions import Reconciler
 
@@ -48,7 +49,7 @@ class Timers:
         self.publisher = RecordingPublisher()
         self.reconciler = RecordingReconciler()
         publisher, reconciler = cast("Publisher", self.publisher), cast("Reconciler", self.reconciler)
-        self.schedule = Schedule(settings(), book.database, publisher, reconciler)
+        self.schedule = Schedule(settings(), book.database, publisher, reconciler, Results(book.database, publisher))
 
     def polled(self) -> set[tuple[str, str]]:
         return {(body["tenant_id"], body["stream"]) for body in self.publisher.bodies}

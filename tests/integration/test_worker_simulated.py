@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import delete, select
 
 from common.broker.publisher import Publisher
+from common.commands import Command, Verb
 from common.db.tables import contacts, memberships
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_secret
 from common.db.visible import is_visible
 from common.errors import AccessError, RetryLaterError
-from common.messages import Command, Stream, Verb, decode_request
+from common.messages import Stream, decode_request
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
 from tests.support.bench import Bench, settings
@@ -150,7 +151,7 @@ def test_a_directory_that_shows_a_part_of_itself_removes_nobody(
     sync(bench)  # live changes go on, but tell nothing of the others
     assert len(bench.pen.held()) >= world.fired("hidden_share") - 1
     hold_id = bench.pen.holds()[0]["hold_id"]
-    Commands(bench.book.database, cast("Publisher", bench.publisher)).carry_out(
+    Commands(bench.settings, bench.book.database, cast("Publisher", bench.publisher)).carry_out(
         Command(Verb.REJECT_REMOVALS, world.tenant.id, None, "r2", hold_id)
     )
     for request in [decode_request(message.body) for message in bench.publisher.sent if b"r2" in message.body]:

@@ -1,5 +1,6 @@
 """An advancer on a test's database, with a scripted Graph and a publisher that remembers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -10,14 +11,15 @@ from common.broker.publisher import Publisher
 from common.clock import utc_now
 from common.config import Settings, load
 from common.db.tables import changes, contacts, rechecks, rounds, streams, tenants
-from common.messages import Mode, Reason, Stream, SyncRequest
+from common.messages import Reason, Stream, SyncRequest
 from tests.support.book import SECRET_KEY, Book
 from tests.support.pen import Pen
 from tests.support.recording_publisher import RecordingPublisher
 from tests.support.scripted_graph import ScriptedGraph
+from worker import leases
 from worker.advance import Advancer
 from worker.clients import Clients
-from worker.leases import StreamKey
+from worker.leases import StreamKey, Wishes
 
 
 def settings(**changed: Any) -> Settings:
@@ -64,13 +66,19 @@ class Bench:
     def request(self, reason: Reason = Reason.NOTIFICATION, stream: Stream = Stream.USERS, **more: Any) -> SyncRequest:
         return SyncRequest(self.book.tenant_id, stream, reason, utc_now(), **more)
 
-    def resync(self, *request_ids: str, stream: Stream = Stream.USERS) -> SyncRequest:
-        """What an operator's command for a full round becomes."""
-        return self.request(Reason.OPERATOR, stream, mode=Mode.FULL, request_ids=request_ids)
+    def resync(self, *command_ids: str, stream: Stream = Stream.USERS) -> SyncRequest:
+        """What an operator's command for a full round becomes: a wish in the stream's row, and a request."""
+        return self._wish(stream, lambda now: Wishes(Reason.OPERATOR, now, full_request_ids=command_ids))
 
-    def look(self, *request_ids: str) -> SyncRequest:
+    def look(self, *command_ids: str) -> SyncRequest:
         """What an operator's command for a look becomes."""
-        return self.request(Reason.OPERATOR, request_ids=request_ids)
+        return self._wish(Stream.USERS, lambda _: Wishes(request_ids=command_ids))
+
+    def _wish(self, stream: Stream, wishes: Callable[[datetime], Wishes]) -> SyncRequest:
+        with self.book.database.write() as connection:
+            now = self.book.database.now(connection)
+            leases.note_wishes(connection, StreamKey(self.book.tenant_id, stream), wishes(now), now)
+        return self.request(Reason.OPERATOR, stream)
 
     def expire_lease(self) -> None:
         """Let the lease run out, as after a crash."""

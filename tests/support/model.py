@@ -21,6 +21,7 @@ from sqlalchemy import Connection, delete, event, select, update
 
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
+from common.commands import Command, Verb
 from common.config import Settings
 from common.db.engine import Database
 from common.db.tables import (
@@ -41,7 +42,7 @@ from common.errors import (
     MessageUnreadableError,
     RetryLaterError,
 )
-from common.messages import Command, Mode, Reason, Stream, SyncRequest, Verb, decode_request, encode
+from common.messages import Mode, Reason, Stream, SyncRequest, decode_request, encode
 from deploy.local.comparison import book_of_database, book_of_directory, differences
 from simulator.access_tokens import AccessTokens
 from simulator.agenda import Agenda
@@ -65,6 +66,7 @@ from worker.dispatch import Dispatch
 from worker.inbox import Inbox, Waiting
 from worker.leases import StreamKey
 from worker.lifecycle import Lifecycle
+from worker.results import Results
 from worker.schedule import Schedule
 from worker.subscriptions import Reconciler
 
@@ -281,7 +283,9 @@ class Model:
         self._stop_after: int | None = None
         self._somebody_waits = False
         publisher = cast("Publisher", self.queue)
-        self._schedule = Schedule(stage.settings, self.database, publisher, cast("Reconciler", None))
+        self._schedule = Schedule(
+            stage.settings, self.database, publisher, cast("Reconciler", None), Results(self.database, publisher)
+        )
         self.known = set(self.directory.truth.users)
         """Everybody whom the directory ever had."""
         self.steady = {one for one in self.known if self.directory.truth.live(one)}
@@ -295,6 +299,7 @@ class Model:
         self.approved: set[str] = set()
         """Whose removal was shown to the operator and approved of."""
         self._decisions = 0
+        self._commands = 0
         self._was_hidden = False
         self.tick()
 
@@ -444,7 +449,13 @@ class Model:
         up_to = max(shown) if approve else None
         command = Command(verb, TENANT, None, f"decision {self._decisions}", hold_id, up_to)
         with suppress(RetryLaterError, MessageUnreadableError):  # the broker is away; somebody has just decided
-            Commands(self.database, cast("Publisher", self.queue)).carry_out(command)
+            Commands(self.stage.settings, self.database, cast("Publisher", self.queue)).carry_out(command)
+
+    def command_a_full_round(self, stream: Stream) -> None:
+        self._commands += 1
+        command = Command(Verb.FULL_RESYNC, TENANT, stream, f"full round {self._commands}")
+        with suppress(RetryLaterError):  # the broker is away
+            Commands(self.stage.settings, self.database, cast("Publisher", self.queue)).carry_out(command)
 
     def _gone_for_good(self, hold_id: int) -> dict[int, str]:
         """The numbers and ids of those who are not in the directory, up to the first who is."""

@@ -17,6 +17,7 @@ from worker.commands import Commands
 from worker.dispatch import Dispatch
 from worker.inbox import Inbox
 from worker.lifecycle import Lifecycle
+from worker.results import Results
 
 PREFETCH = 100
 
@@ -69,13 +70,18 @@ class RunningWorker(AbstractContextManager["RunningWorker"]):
             self.inbox,
             bench.advancer(),
             self._publisher,
-            Commands(database, self._publisher),
+            Commands(settings, database, self._publisher),
             Lifecycle(database, self._publisher),
         )
+        self._results = Results(database, self._publisher)
         self._worker = threading.Thread(target=self.dispatch.work)
         self.counts: list[int] = []
         """How often each delivery had come back, since the consumer connected last."""
         self._consumer, self._consuming = self._started()
+
+    def tell(self) -> None:
+        """Tell what there is to tell, as the timers do each second."""
+        self._results.tell()
 
     def __enter__(self) -> Self:
         self._worker.start()

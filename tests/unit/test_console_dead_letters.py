@@ -7,11 +7,12 @@ import pika
 import pytest
 
 from common import messages, topology
-from common.broker import outgoing
-from common.messages import LifecycleEvent, LifecycleNotice, Mode, Stream, Verb
-from console import dead_letter, dead_letter_card
+from common.broker import dead_letter, outgoing
+from common.broker.dead_letter import DeadLetter, Giver
+from common.commands import Verb
+from common.messages import LifecycleEvent, LifecycleNotice, Mode, Stream
+from console import dead_letter_card
 from console import dead_letter_words as words
-from console.dead_letter import DeadLetter, Giver
 from tests.support.deliveries import NOON, TENANT, request
 
 

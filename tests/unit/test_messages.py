@@ -10,17 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.commands import decode_command
 from common.errors import MessageUnreadableError
 from common.messages import (
-    Command,
     LifecycleEvent,
     LifecycleNotice,
     Mode,
     Reason,
     Stream,
     SyncRequest,
-    Verb,
-    decode_command,
     decode_lifecycle,
     decode_request,
     encode,
@@ -123,35 +121,3 @@ def test_hostile_bodies_are_refused(body: bytes) -> None:
     for decode in DECODERS:
         with pytest.raises(MessageUnreadableError, match="The body is"):
             decode(body)
-
-
-def test_a_command_is_read_as_a_person_types_it() -> None:
-    typed = b'{"command":"full_resync","tenant":" contoso.com ","stream":"users"}'
-    assert decode_command(typed, "7") == Command(Verb.FULL_RESYNC, "contoso.com", Stream.USERS, "7")
-    assert decode_command(b'{"command":"sync_now","tenant":"*","stream":"*"}', "7").stream is None
-    assert decode_command(b'{"command":"sync_now","tenant":"*"}', "7").stream is None
-
-
-def test_a_wrong_command_is_told_what_would_have_been_right() -> None:
-    with pytest.raises(MessageUnreadableError, match=r'"command" must be one of: full_resync, sync_now'):
-        decode_command(b'{"command":"resync","tenant":"*"}', "7")
-    with pytest.raises(MessageUnreadableError, match=r'"\*" for all'):
-        decode_command(b'{"command":"sync_now"}', "7")
-    with pytest.raises(MessageUnreadableError, match="users, groups"):
-        decode_command(b'{"command":"sync_now","tenant":"*","stream":"people"}', "7")
-
-
-def test_a_decision_names_its_hold_and_what_was_shown_of_it() -> None:
-    typed = b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":523}'
-    assert decode_command(typed, "7") == Command(Verb.APPROVE_REMOVALS, "contoso.com", None, "7", 3, 523)
-    assert decode_command(b'{"command":"reject_removals","tenant":"contoso.com","hold":3}', "7").hold_id == 3
-    with pytest.raises(MessageUnreadableError, match=r'"hold" is missing.*entra-sms holds list'):
-        decode_command(b'{"command":"reject_removals","tenant":"contoso.com"}', "7")
-    with pytest.raises(MessageUnreadableError, match=r'"up_to" is missing.*entra-sms holds show'):
-        decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3}', "7")
-    large = b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":2147483647}'
-    assert decode_command(large, "7").up_to == 2_147_483_647
-    with pytest.raises(MessageUnreadableError, match='"up_to" must be a whole number'):
-        decode_command(large.replace(b"647}", b"648}"), "7")
-    with pytest.raises(MessageUnreadableError, match='"up_to" must be a whole number'):
-        decode_command(b'{"command":"approve_removals","tenant":"contoso.com","hold":3,"up_to":"all"}', "7")

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from common.broker import outgoing
-from common.messages import LifecycleEvent, LifecycleNotice, Reason, Stream, SyncRequest, Verb, decode_command, encode
+from common.commands import Verb, decode_command
+from common.messages import LifecycleEvent, LifecycleNotice, Reason, Stream, SyncRequest, encode
 
 REQUEST = SyncRequest(
     "9c110000-0000-4000-8000-0000000000aa", Stream.GROUPS, Reason.POLL, datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import topology
-from common.messages import LifecycleEvent, Stream, Verb
+from common.commands import Verb
+from common.messages import LifecycleEvent, Stream
 
 
 def test_every_queue_is_replicated_and_no_two_have_a_name_in_common() -> None:

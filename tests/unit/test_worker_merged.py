@@ -9,7 +9,7 @@ from worker.dispatch import merged
 
 
 def test_a_single_request_stays_what_it_is() -> None:
-    one = request(Reason.FOLLOW_UP, object_ids=("a",), follow_up=2, attempt=3, request_ids=("r",))
+    one = request(Reason.FOLLOW_UP, object_ids=("a",), follow_up=2, attempt=3)
     assert merged([one]) == one
 
 
@@ -46,17 +46,11 @@ def test_the_failures_so_far_are_not_forgotten_and_no_object_is_skipped_ahead() 
     assert (one.attempt, one.follow_up) == (4, 0)
 
 
-def test_every_command_is_kept_once_in_order() -> None:
-    one = merged([request(request_ids=("b", "a")), request(request_ids=("c", "b"))])
-    assert one.request_ids == ("b", "a", "c")
-
-
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_order_of_requests_does_not_change_what_is_wished_for(order: tuple[int, int]) -> None:
-    both = [request(minute=2, request_ids=("now",)), request(Reason.OPERATOR, mode=Mode.FULL, request_ids=("all",))]
+    both = [request(minute=2), request(Reason.MISSED, mode=Mode.FULL)]
     wishes = wishes_of([both[place] for place in order])
-    assert (wishes.full_reason, wishes.full_requested_at) == (Reason.OPERATOR, both[1].requested_at)
-    assert (wishes.full_request_ids, wishes.request_ids) == (("all",), ("now",))
+    assert (wishes.full_reason, wishes.full_requested_at) == (Reason.MISSED, both[1].requested_at)
 
 
 def test_requests_for_a_look_wish_for_nothing_more() -> None:

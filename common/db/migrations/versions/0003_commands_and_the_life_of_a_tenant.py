@@ -43,12 +43,6 @@ def upgrade() -> None:
             "cloud", sa.Text(), nullable=True, comment="a national cloud of Microsoft; null: the one of the settings"
         ),
     )
-    op.add_column(
-        "rechecks",
-        sa.Column(
-            "command_id", sa.Text(), nullable=True, comment="the command that asked for it, until it is answered"
-        ),
-    )
     op.create_table(
         "commands",
         sa.Column("command_id", sa.Text(), nullable=False, comment="its message id, or one that was given to it"),
@@ -116,7 +110,6 @@ def downgrade() -> None:
     op.drop_table("results")
     op.drop_table("command_parts")
     op.drop_table("commands")
-    op.drop_column("rechecks", "command_id")
     op.drop_column("tenants", "cloud")
     op.drop_column("tenants", "expiry_told_days")
     op.drop_column("tenants", "credential_expires_at")

@@ -17,7 +17,7 @@ RabbitMQ has no way to look into a queue without taking. Four things follow, and
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,12 +27,10 @@ from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 from common import topology
 from common.broker import connection as broker_connection
 from common.broker import trouble
+from common.broker.dead_letter import COUNTS, REPLAYS_LIMIT, DeadLetter, read
 from common.broker.outgoing import REPLAYS_HEADER
-from common.errors import BrokerUnavailableError
-from console import dead_letter
-from console.connection import Installation
-from console.dead_letter import COUNTS, DeadLetter
-from console.exits import ConsoleError
+from common.config import Settings
+from common.errors import BrokerUnavailableError, RetryLaterError
 
 MOST = 10_000
 """So many are taken in hand at most: the oldest. The others stay where they are."""
@@ -49,17 +47,21 @@ KEPT_HEADERS = ("x-tenant", "x-stream", "x-event")
 """What tells people what a message is about; the other headers tell how it died, or would send it elsewhere."""
 
 
+class InOtherHandsError(RetryLaterError):
+    """Somebody else has the dead letters in hand, and does not let go."""
+
+
 @contextmanager
-def held(installation: Installation) -> Iterator[Hand]:
+def held(settings: Settings, process: str) -> Iterator[Hand]:
     """Have the dead letters in hand as long as the block lasts; what was neither replayed nor dropped goes back.
 
-    Never wait for a person within: everybody else waits too.
+    Never wait for a person within: everybody else waits too. `process` is how the connection is called.
 
     Raises:
         BrokerUnavailableError: RabbitMQ is away or refuses, or went away before all that was done was settled.
-        ConsoleError: somebody else has them in hand and does not let go.
+        InOtherHandsError: somebody else has them in hand and does not let go.
     """
-    hand = Hand(installation)
+    hand = Hand(settings, process)
     try:
         hand.take()
         yield hand
@@ -68,13 +70,30 @@ def held(installation: Installation) -> Iterator[Hand]:
         hand.close()
 
 
+def replay_all(settings: Settings, process: str, concerned: Callable[[DeadLetter], bool]) -> tuple[int, int]:
+    """Replay those of the letters that are `concerned` and can be carried out; return how many were, and were not.
+
+    Raises:
+        BrokerUnavailableError, InOtherHandsError: as for `held`; some may have been replayed.
+    """
+    replayed = left = 0
+    with held(settings, process) as hand:
+        for tag, letter in list(hand.letters.items()):
+            if not concerned(letter):
+                continue
+            if letter.message is None or letter.replays >= REPLAYS_LIMIT:
+                left += 1
+            else:
+                hand.replay(tag)
+                replayed += 1
+    return replayed, left
+
+
 class Hand:
     """The dead letters in hand, by their delivery tags, oldest first; `total` counts those beyond `MOST` too."""
 
-    def __init__(self, installation: Installation) -> None:
-        name = broker_connection.process_name("console")
-        self._parameters = broker_connection.parameters(installation.settings, name)
-        self._place = installation.broker_place
+    def __init__(self, settings: Settings, process: str) -> None:
+        self._parameters = broker_connection.parameters(settings, broker_connection.process_name(process))
         self._connection: pika.BlockingConnection | None = None
         self._taking: Any = None
         self._sending: Any = None
@@ -152,7 +171,7 @@ class Hand:
         for method, properties, body in arriving:
             if method is None:
                 break
-            self.letters[method.delivery_tag] = dead_letter.read(properties, body)
+            self.letters[method.delivery_tag] = read(properties, body)
             if len(self.letters) == expected:
                 break
         self._taking.cancel()  # or each that is settled would bring another, which nobody looks at
@@ -187,7 +206,7 @@ class Hand:
             else:
                 return
             if time.monotonic() > deadline:
-                raise ConsoleError("Somebody else has the dead letters in hand just now. Try again in a while.")
+                raise InOtherHandsError("Somebody else has the dead letters in hand just now. Try again in a while.")
             connection.sleep(LOOK_SECONDS)
 
     def _see_back(self, expected: int) -> None:
@@ -198,13 +217,11 @@ class Hand:
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:
-        """Turn pika's errors into a sentence that says where the broker was looked for."""
+        """Turn pika's errors into a sentence."""
         try:
             yield
-        except BrokerUnavailableError as error:
-            raise BrokerUnavailableError(f"{error} {self._place}") from None
         except trouble.ERRORS as error:
-            raise BrokerUnavailableError(f"{trouble.sentence(self._parameters, error)} {self._place}") from None
+            raise BrokerUnavailableError(trouble.sentence(self._parameters, error)) from None
 
 
 def _ready(channel: Any) -> int:

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from common import messages, topology
 from common.broker.outgoing import REPLAYS_HEADER
+from common.commands import Command, decode_command
 from common.errors import MessageUnreadableError
-from common.messages import Command, LifecycleNotice, SyncRequest
+from common.messages import LifecycleNotice, SyncRequest
 
 REPLAYS_LIMIT = 3
 """What failed after so many replays is replayed only by force."""
@@ -103,7 +104,7 @@ class DeadLetter:
         if self.origin == topology.LIFECYCLE:
             return messages.decode_lifecycle(self.body)
         if self.origin == topology.COMMANDS:
-            return messages.decode_command(self.body, self.message_id)
+            return decode_command(self.body, self.message_id)
         raise MessageUnreadableError("It came from no queue that a worker takes from.")
 
 
