@@ -159,15 +159,15 @@ def _command(verb: Verb, fields: Mapping[str, Any], command_id: str) -> Command:
         raise _WrongFieldError(
             f'{verb} has no other fields than "command", {", ".join(map(json.dumps, allowed))} and "by".'
         )
-    tenant = fields.get("tenant")
-    if not isinstance(tenant, str) or not 0 < len(tenant.strip()) <= LONGEST_TEXT:
+    tenant = _text(fields, "tenant")
+    if tenant is None:
         raise _WrongFieldError('"tenant" is missing: give an id, a domain, a name, or "*" for all.')
     missing = [name for name in allowed if name not in fields and name not in OPTIONAL]
     if missing:
         raise _WrongFieldError(f'"{missing[0]}" is missing: {_HOW_TO_KNOW[missing[0]]}')
     return Command(
         verb=verb,
-        tenant=tenant.strip(),
+        tenant=tenant,
         stream=_stream(fields),
         command_id=command_id,
         hold_id=_number(fields, "hold"),
@@ -217,6 +217,6 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise _WrongFieldError(f'"{name}" must be a text of {LONGEST_TEXT} characters at most.')
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
+        raise _WrongFieldError(f'"{name}" must be a text of {LONGEST_TEXT} characters at most, on one line.')
     return value.strip() or None

@@ -45,6 +45,11 @@ class Counts:
         self.by_kind += other.by_kind
 
     @property
+    def totals(self) -> dict[str, int]:
+        """The counts by name, as tables have them."""
+        return {"objects": self.objects, "added": self.added, "changed": self.changed, "removed": self.removed}
+
+    @property
     def altered(self) -> bool:
         return bool(self.added or self.changed or self.removed)
 

@@ -6,7 +6,6 @@ Every function runs in a transaction that holds the lease (`leases.hold`) and ta
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select
@@ -201,7 +200,7 @@ def remember(
     error: str | None = None,
 ) -> None:
     """Add to the history of rounds: what was done, and which commands it answered; and answer them."""
-    total = {"pages": pages, **asdict(counts)}
+    total = {"pages": pages, **counts.totals}
     row = {
         "tenant_id": tenant_id,
         "stream": stream,

@@ -62,7 +62,7 @@ def identify(connection: Connection, message_id: str, digest: str, now: datetime
     again is the last command that was carried out, if that has the same body.
     """
     if message_id:
-        return message_id
+        return message_id if message_id.isprintable() else digest_of(message_id.encode(errors="replace"))
     if came_again:
         query = select(commands).where(commands.c.received_at > now - SAME_AGAIN)
         last = connection.execute(query.order_by(commands.c.received_at.desc()).limit(1)).mappings().one_or_none()

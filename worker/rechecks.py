@@ -7,7 +7,6 @@ stays as the book has it, and is read again when delta next names it, at the lat
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
@@ -171,7 +170,7 @@ def _answer(
     """Answer the commands that asked for this object; a group is read when its members are."""
     key = turn.lease.key
     asked = ledger.waiting_for_object(connection, key.tenant_id, Part(key.stream), object_id)
-    total = asdict(counts) if counts is not None else None
+    total = counts.totals if counts is not None else None
     ledger.answer(connection, asked, key.tenant_id, key.stream, now, error=error, note=note, counts=total)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.commands import NUMBERS_END, Command, decode_command
+from common.commands import NUMBERS_END, Command, Verb, decode_command, example
 from common.errors import MessageUnreadableError
 from common.messages import (
     LifecycleEvent,
@@ -30,7 +30,7 @@ TENANT = "9c110000-0000-4000-8000-0000000000aa"
 AT = datetime(2026, 3, 2, 8, 15, 30, tzinfo=UTC)
 LONGEST_SENTENCE = 250
 
-REQUEST = SyncRequest(TENANT, Stream.USERS, Reason.OPERATOR, AT, Mode.FULL, (TENANT,), 1, 2, ("by hand",))
+REQUEST = SyncRequest(TENANT, Stream.USERS, Reason.OPERATOR, AT, Mode.FULL, (TENANT,), 1, 2)
 NOTICE = LifecycleNotice(TENANT, Stream.GROUPS, LifecycleEvent.MISSED, TENANT, AT)
 KINDS: dict[str, tuple[Callable[[bytes], Any], list[dict[str, Any]]]] = {
     "request": (decode_request, [json.loads(encode(REQUEST))]),
@@ -38,10 +38,7 @@ KINDS: dict[str, tuple[Callable[[bytes], Any], list[dict[str, Any]]]] = {
     "command": (
         lambda body: decode_command(body, "id"),
         [
-            {"command": "full_resync", "tenant": "*", "stream": "users"},
-            {"command": "sync_now", "tenant": "contoso.com"},
-            {"command": "approve_removals", "tenant": "contoso.com", "stream": "users", "hold": 7, "up_to": 42},
-            {"command": "reject_removals", "tenant": "*", "hold": 7},
+            *(json.loads(example(verb)) | {"by": "Anna"} for verb in Verb),
         ],
     ),
 }
@@ -86,7 +83,8 @@ def test_whatever_lies_on_a_queue_is_read_or_refused_with_a_short_sentence(case:
         assert sentence.isprintable()
         return
     if isinstance(message, Command):
-        assert all(number is None or 0 <= number < NUMBERS_END for number in (message.hold_id, message.up_to))
+        assert all(number is None or 0 < number < NUMBERS_END for number in (message.hold_id, message.up_to))
+        assert all(text is None or text.isprintable() for text in (message.tenant, message.by, message.reason))
     if isinstance(message, SyncRequest | LifecycleNotice):
         assert decode(encode(message)) == message
 

@@ -551,9 +551,9 @@ def test_a_program_that_is_killed_with_all_in_hand_loses_nothing(entra_sms: Entr
     ids = [dead.by_the_worker(f"{number}") for number in range(20)]
     program = (
         "import time\n"
-        "from console.connection import Installation\n"
-        "from console.dead_letter_queue import held\n"
-        "with held(Installation()) as hand:\n"
+        "from common.config import load\n"
+        "from common.broker.dead_letters import held\n"
+        "with held(load(), 'console') as hand:\n"
         "    print(len(hand.letters), flush=True)\n"
         "    time.sleep(600)\n"
     )
@@ -638,7 +638,8 @@ def test_a_replayed_command_is_carried_out_once_what_was_wrong_is_mended(
         assert entra_sms("dead-letters", "replay", "--all", "--yes", "--force").code == 0
         request = eventually(lambda: dead.take(topology.REQUESTS), what="the request for a full round")
 
-    assert messages.decode_request(request.body).request_ids == (guid("command"),)
+    assert messages.decode_request(request.body).stream is Stream.USERS
+    assert bench.row()["full_wanted_request_ids"] == [guid("command")]
     assert dead.left() == []
 
 

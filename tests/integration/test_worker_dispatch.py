@@ -153,10 +153,13 @@ def test_what_only_a_person_can_mend_is_settled_and_noted(bench: Bench, queues: 
 
 
 def test_a_stream_whose_requests_were_given_up_is_polled_soon(bench: Bench, queues: Queues, amqp_url: str) -> None:
-    for trouble, request in ((DOWN, bench.request(attempt=8)), (TypeError("a defect"), bench.look("r1"))):
-        bench.book.stream(Stream.USERS, next_poll_at=utc_now() + timedelta(days=1))
+    for trouble, request in (
+        (DOWN, lambda: bench.request(attempt=8)),
+        (TypeError("a defect"), lambda: bench.look("r1")),
+    ):
         bench.graph.on("live", trouble)
-        put(queues, request)
+        put(queues, request())
+        bench.book.stream(Stream.USERS, next_poll_at=utc_now() + timedelta(days=1))
         with running(bench, amqp_url):
             eventually(lambda: bench.row()["next_poll_at"] < utc_now() + GIVEN_UP_POLL + timedelta(seconds=30))
     answer = bench.history()[-1]
@@ -281,8 +284,10 @@ def carried_out(bench: Bench, queues: Queues, amqp_url: str, body: bytes, count:
 def test_a_command_may_be_typed_by_hand(bench: Bench, queues: Queues, amqp_url: str) -> None:
     body = b'{"command": "full_resync", "tenant": "Contoso", "stream": "groups"}'
     [request] = carried_out(bench, queues, amqp_url, body, 1)
-    assert (request.tenant_id, request.stream, request.mode) == (bench.book.tenant_id, Stream.GROUPS, Mode.FULL)
+    assert (request.tenant_id, request.stream) == (bench.book.tenant_id, Stream.GROUPS)
     assert request.reason is Reason.OPERATOR
+    assert bench.row(Stream.GROUPS)["full_wanted_reason"] == Reason.OPERATOR
+    assert bench.row()["full_wanted_at"] is None
 
 
 def test_a_command_may_mean_all_tenants_and_both_streams(bench: Bench, queues: Queues, amqp_url: str) -> None:
@@ -291,7 +296,7 @@ def test_a_command_may_mean_all_tenants_and_both_streams(bench: Bench, queues: Q
     requests = carried_out(bench, queues, amqp_url, b'{"command": "sync_now", "tenant": "*"}', 4)
     meant = {(one.tenant_id, one.stream) for one in requests}
     assert meant == {(tenant, stream) for tenant in (bench.book.tenant_id, other) for stream in Stream}
-    assert {one.mode for one in requests} == {Mode.INCREMENTAL}
+    assert bench.row()["full_wanted_at"] is None
 
 
 def test_a_command_with_an_id_is_answered_by_that_id(bench: Bench, queues: Queues, amqp_url: str) -> None:

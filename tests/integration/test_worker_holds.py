@@ -12,7 +12,7 @@ from common.clock import utc_now
 from common.commands import Command, Verb
 from common.db.tables import rechecks
 from common.errors import BrokerUnavailableError, MessageUnreadableError
-from common.messages import Mode, Reason, Stream, SyncRequest, decode_request
+from common.messages import Reason, Stream, SyncRequest, decode_request
 from tests.support.bench import Bench
 from tests.support.book import book, guid, lent_book
 from tests.support.pen import gone, group, member, person
@@ -138,7 +138,7 @@ def test_a_rejection_removes_nobody_and_reads_everything_again(bench: Bench) -> 
     bench.graph.on(FIRST, page(*(person(one) for one in PEOPLE), end="later"))
     bench.graph.on("later", page(end="later"))
     asked = carry_out(bench, reject(bench))
-    assert [(one.stream, one.mode) for one in asked] == [(Stream.USERS, Mode.FULL), (Stream.GROUPS, Mode.FULL)]
+    assert [one.stream for one in asked] == [Stream.USERS, Stream.GROUPS]
     assert bench.people() == set(PEOPLE)
     assert bench.pen.held() == {}
     assert bench.pen.holds()[0]["outcome"] == "rejected"

@@ -9,7 +9,7 @@ import pytest
 from common import messages, topology
 from common.broker import dead_letter, outgoing
 from common.broker.dead_letter import DeadLetter, Giver
-from common.commands import Verb
+from common.commands import EXAMPLES, Verb, example
 from common.messages import LifecycleEvent, LifecycleNotice, Mode, Stream
 from console import dead_letter_card
 from console import dead_letter_words as words
@@ -27,11 +27,20 @@ def letter(queue: str, body: bytes, **changed: Any) -> DeadLetter:
 
 @pytest.mark.parametrize("verb", Verb)
 def test_every_command_is_told(verb: Verb) -> None:
-    found = letter(topology.COMMANDS, b'{"command": "%s", "tenant": "*", "hold": 3, "up_to": 5}' % verb.encode())
+    found = letter(topology.COMMANDS, example(verb).encode())
 
     assert words.what(found) == verb
-    assert words.replay(found).startswith("It goes back to sync.commands, and a worker re")
-    assert words.replay(found).endswith(": hold 3 of all tenants. It may meet the same defect again.")
+    assert words.replay(found).startswith(f"It goes back to sync.commands, and a worker {words.TASKS[verb]}: ")
+    assert words.replay(found).endswith(" It may meet the same defect again.")
+
+
+def test_what_a_command_is_about_is_told() -> None:
+    told = {verb: words.replay(letter(topology.COMMANDS, example(verb).encode())) for verb in Verb}
+
+    assert ": hold 3 of tenant contoso.com." in told[Verb.APPROVE_REMOVALS]
+    assert ": users and groups of tenant contoso.com." in told[Verb.FULL_RESYNC]
+    assert f": {EXAMPLES[Verb.RESYNC_OBJECT]['object']} of tenant contoso.com." in told[Verb.RESYNC_OBJECT]
+    assert ": all tenants." in told[Verb.REPLAY_DEAD_LETTERS]
 
 
 @pytest.mark.parametrize("event", LifecycleEvent)

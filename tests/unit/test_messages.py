@@ -40,7 +40,6 @@ requests = st.builds(
     object_ids=st.lists(guids, max_size=5).map(tuple),
     follow_up=counts,
     attempt=counts,
-    request_ids=st.lists(st.text(max_size=20), max_size=3).map(tuple),
 )
 notices = st.builds(
     LifecycleNotice,
@@ -90,7 +89,7 @@ def test_whatever_comes_it_is_read_or_refused(decode: Callable[[bytes], Any], bo
         decode(body)
 
 
-FIELDS = ["tenant_id", "stream", "reason", "requested_at", "mode", "object_ids", "follow_up", "attempt", "request_ids"]
+FIELDS = ["tenant_id", "stream", "reason", "requested_at", "mode", "object_ids", "follow_up", "attempt"]
 
 
 @given(st.sampled_from(FIELDS), jsons)
@@ -119,5 +118,5 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, b"\xff", b"", b"null", b"[]"])
 def test_hostile_bodies_are_refused(body: bytes) -> None:
     for decode in DECODERS:
-        with pytest.raises(MessageUnreadableError, match="The body is"):
+        with pytest.raises(MessageUnreadableError, match=r"The (body|message) (is|has)"):
             decode(body)
