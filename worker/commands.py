@@ -234,7 +234,7 @@ class Commands:
         replayed, left = dead_letters.replay_all(self._settings, "worker", concerned)
         if not replayed and not left:
             return "There are no dead letters."
-        kept = f" {left} stay: `entra-sms dead-letters list` says why." if left else ""
+        kept = f" {left} left: `entra-sms dead-letters list` says why." if left else ""
         return f"{replayed} replayed.{kept}"
 
     def _begin(self, keys: Sequence[StreamKey]) -> None:
