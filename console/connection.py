@@ -16,8 +16,8 @@ from common.db.migrations import upgrade_database
 from common.db.tenants import Tenant
 from common.errors import BrokerUnavailableError, DatabaseUnavailableError
 from common.graph.client import GraphClient
+from common.graph.credentials import Credentials
 from common.graph.http import GraphHttp, VerifiedSession
-from common.graph.tokens import Credentials
 from common.secrets import Vault
 from console import addresses
 

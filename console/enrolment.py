@@ -9,20 +9,22 @@ from rich.text import Text
 
 from common.broker import outgoing
 from common.clock import utc_now
-from common.cloud import Cloud
+from common.cloud import DEFAULT, Cloud
 from common.db import tenants
 from common.db.tenants import Agreement, Tenant
 from common.errors import BrokerUnavailableError
-from common.graph.tokens import Credentials
+from common.graph.credentials import ClientCertificate, ClientSecret, Credential, Credentials
 from common.messages import Reason, Stream, SyncRequest
 from console import output
 from console.access import require_access
 from console.connection import Installation
 from console.exits import ConsoleError, Exit
-from console.tenant_form import given_removal_limit, stored_values
+from console.tenant_form import given_removal_limit, moment_of, stored_values
 
 
-def enrol(installation: Installation, given: dict[str, str], stored: Tenant | None) -> None:
+def enrol(
+    installation: Installation, given: dict[str, str], certificate: ClientCertificate | None, stored: Tenant | None
+) -> None:
     """Check the access with what was given, and what is stored where nothing was given; then save it.
 
     Raises:
@@ -30,17 +32,15 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
     """
     values = ({} if stored is None else stored_values(stored)) | given
     _refuse_mix_ups(installation, values)
-    if stored is None or "client_secret" in given:
-        credential = tenants.seal_secret(installation.vault, given["client_secret"])
-        secret = given["client_secret"]
-    else:
-        credential, secret = stored.sealed_credential, stored.credentials(installation.vault).client_secret
+    cloud = installation.settings.cloud(values.get("cloud"))
+    new = certificate or (ClientSecret(given["client_secret"]) if "client_secret" in given else None)
+    credential = new or _stored_credential(installation, stored, given)
     try:
-        cloud = installation.settings.cloud(None if stored is None else stored.cloud)
-        check(installation, Credentials(values["tenant_id"], values["client_id"], secret), cloud, values["name"])
+        check(installation, Credentials(values["tenant_id"], values["client_id"], credential), cloud, values["name"])
     except ConsoleError as error:
         outcome = "Nothing was saved." if stored is None else "Nothing was changed."
         raise ConsoleError(f"{error} {outcome}", error.code) from None
+    is_changed = new is not None or "expires" in given
     with installation.database.write() as connection:
         is_new = tenants.save(
             connection,
@@ -48,7 +48,9 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
             name=values["name"],
             domain=values.get("domain"),
             client_id=values["client_id"],
-            sealed_credential=credential,
+            sealed_credential=tenants.seal_credential(installation.vault, credential) if is_changed else None,
+            credential_expires_at=credential.expires_at or moment_of(given.get("expires")),
+            cloud=None if cloud.name == DEFAULT else cloud.name,
             default_region=values.get("default_region"),
             agreement=Agreement(values["agreement_reference"], date.fromisoformat(values["agreement_date"])),
             removal_limit=given_removal_limit(given, stored),
@@ -58,6 +60,15 @@ def enrol(installation: Installation, given: dict[str, str], stored: Tenant | No
     if nudge(installation, values["tenant_id"]):
         beginning = "The first sync begins now." if is_new else "The new settings are used from now on."
         output.say(f"{beginning} Watch it with: entra-sms status")
+
+
+def _stored_credential(installation: Installation, stored: Tenant | None, given: Mapping[str, str]) -> Credential:
+    if stored is None:
+        raise ConsoleError("There is neither a client secret nor a certificate.", Exit.USAGE)
+    credential = stored.credentials(installation.vault).credential
+    if credential.expires_at is not None and "expires" in given:
+        raise ConsoleError("A certificate is in use, and tells by itself when it expires.", Exit.USAGE)
+    return credential
 
 
 def check(installation: Installation, credentials: Credentials, cloud: Cloud, name: str) -> None:

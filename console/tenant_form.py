@@ -13,6 +13,7 @@ from uuid import UUID
 import click
 
 from common.db.tenants import USUAL_REMOVAL_LIMIT, RemovalLimit, Tenant
+from common.graph.credentials import ClientCertificate
 from common.phones import is_region
 from console import output
 
@@ -34,6 +35,7 @@ class Field:
     required: bool = True
     asked: bool = True
     hidden: bool = False
+    skipped: str = "none"
     purpose: str = ""
 
     @property
@@ -91,15 +93,26 @@ def agreement_reference(text: str) -> str:
 
 
 def agreement_date(text: str) -> str:
-    try:
-        day = date.fromisoformat(text.strip()) if _DATE.fullmatch(text.strip()) else None
-    except ValueError:
-        day = None
-    if day is None:
-        raise ValueError("must be a date such as 2026-03-02")
+    day = _date(text)
     if day > datetime.now(UTC).astimezone().date():
         raise ValueError("lies in the future; nothing is read before the agreement is signed")
     return day.isoformat()
+
+
+def expires(text: str) -> str:
+    day = _date(text)
+    if day <= datetime.now(UTC).date():
+        raise ValueError("does not lie in the future; it is the day that Entra shows beside the secret")
+    return day.isoformat()
+
+
+def moment_of(day: str | None) -> datetime | None:
+    """Return the beginning of a day that `expires` has checked: the secret may end at any hour of it."""
+    return None if day is None else datetime.fromisoformat(day).replace(tzinfo=UTC)
+
+
+def cloud(text: str) -> str:
+    return text.strip().lower()
 
 
 def removal_limit(text: str) -> str:
@@ -122,8 +135,10 @@ FIELDS = (
         "Client secret (its Value; not shown while you type)",
         client_secret,
         hidden=True,
-        purpose="a file with the secret's Value, or - for standard input",
+        purpose="a file with the secret's Value, or - for standard input; or --certificate-file",
     ),
+    Field("expires", "Day on which it expires, YYYY-MM-DD", expires, required=False, skipped="unknown"),
+    Field("cloud", "Cloud", cloud, required=False, asked=False),
     Field("default_region", "Country of numbers without a prefix, e.g. PL", region, required=False),
     Field("agreement_reference", "Data processing agreement, reference", agreement_reference, purpose=AGREEMENT),
     Field("agreement_date", "Data processing agreement, date (YYYY-MM-DD)", agreement_date, purpose=AGREEMENT),
@@ -139,6 +154,7 @@ def stored_values(tenant: Tenant) -> dict[str, str]:
         "name": tenant.name,
         "domain": tenant.domain,
         "client_id": tenant.client_id,
+        "cloud": tenant.cloud,
         "default_region": tenant.default_region,
         "agreement_reference": tenant.agreement.reference,
         "agreement_date": tenant.agreement.signed_on.isoformat(),
@@ -179,11 +195,12 @@ def checked(given: Mapping[str, str | None]) -> dict[str, str]:
     return values
 
 
-def missing(values: Mapping[str, str], stored: Tenant | None) -> list[Field]:
-    """Return the fields that cannot be left out and are neither given nor stored."""
+def missing(values: Mapping[str, str], stored: Tenant | None, certificate: ClientCertificate | None) -> list[Field]:
+    """Return the fields that cannot be left out and are neither given nor stored; a certificate replaces a secret."""
     if stored is not None:
         return []
-    return [field for field in FIELDS if field.required and field.name not in values]
+    given = {*values, "client_secret"} if certificate is not None else {*values}
+    return [field for field in FIELDS if field.required and field.name not in given]
 
 
 def refuse_missing(fields: list[Field]) -> None:
@@ -195,11 +212,15 @@ def refuse_missing(fields: list[Field]) -> None:
         raise click.UsageError("These are missing, and there is no terminal to ask on:\n" + "\n".join(lines))
 
 
-def ask(values: dict[str, str], stored: Tenant | None) -> dict[str, str]:
+def ask(values: dict[str, str], stored: Tenant | None, certificate: ClientCertificate | None) -> dict[str, str]:
     """Ask for the fields that were not given; Enter keeps what is stored, or skips what is not needed."""
     known = stored_values(stored) if stored is not None else {}
     answers = dict(values)
     for field in FIELDS:
+        if field.name == "client_secret" and certificate is not None:
+            continue
+        if field.name == "expires" and "client_secret" not in answers:
+            continue  # of a certificate it is known, and of a secret that stays it stays
         if field.asked and field.name not in answers:
             answer = _ask_for(field, known.get(field.name), may_skip=stored is not None or not field.required)
             if answer:
@@ -232,7 +253,7 @@ def read_secret(path: str | None) -> str | None:
 def _ask_for(field: Field, stored: str | None, *, may_skip: bool) -> str:
     hint = ""
     if may_skip:
-        hint = f" [{stored}]" if stored else " [Enter: unchanged]" if field.hidden else " [Enter: none]"
+        hint = f" [{stored}]" if stored else " [Enter: unchanged]" if field.hidden else f" [Enter: {field.skipped}]"
     while True:
         text: str = click.prompt(
             f"{field.label}{hint}", default="", show_default=False, hide_input=field.hidden, err=True
@@ -243,6 +264,15 @@ def _ask_for(field: Field, stored: str | None, *, may_skip: bool) -> str:
             return field.check(text)
         except ValueError as trouble:
             output.note(f"  That {trouble}.")
+
+
+def _date(text: str) -> date:
+    try:
+        if _DATE.fullmatch(text.strip()):
+            return date.fromisoformat(text.strip())
+    except ValueError:
+        pass
+    raise ValueError("must be a date such as 2026-03-02")
 
 
 def _whole_number(text: str, *, highest: int, such_as: str) -> str:

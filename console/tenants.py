@@ -7,16 +7,19 @@ import sys
 import click
 from rich.text import Text
 
+from common.cloud import DEFAULT
 from common.db import tenants
 from common.db.tenants import RemovalLimit, Tenant, TenantState
-from console import enrolment, output, pausing, removal, state_word, tenant_form, times
+from common.errors import SettingsError
+from console import credential, enrolment, expiry, output, pausing, removal, state_word, tenant_form, times
 from console.choice import NO_TENANT_YET, one_tenant
 from console.connection import Installation
+from console.credential_options import CredentialFiles, credential_options
 
 
 @click.group("tenants")
 def command() -> None:
-    """Add, check, list, show, pause and remove the directories to be synced.
+    """Add, check, list, show, pause and remove the directories to be synced, and change their credentials.
 
     A tenant is one customer's Microsoft Entra directory. TENANT is its name, its domain or its id.
 
@@ -24,24 +27,10 @@ def command() -> None:
     """
 
 
-def _refuse_secret_argument(_ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        raise click.UsageError(
-            "A secret is never an argument: everybody on this machine can see it in the list of processes, and it "
-            "stays in the history of your shell. Use --client-secret-file PATH, or - for standard input. "
-            "The one you just typed should be replaced by a new one."
-        )
-
-
 @command.command(short_help="Connect a directory, or change its settings.")
 @click.option("--tenant-id", metavar="GUID", help="Directory (tenant) ID.")
 @click.option("--client-id", metavar="GUID", help="Application (client) ID.")
-@click.option(
-    "--client-secret-file", metavar="PATH", help="File with the client secret's Value; - reads it from standard input."
-)
-@click.option(
-    "--client-secret", hidden=True, is_flag=False, flag_value="", callback=_refuse_secret_argument, expose_value=False
-)
+@credential_options
 @click.option("--name", metavar="NAME", help="What you will call it.")
 @click.option("--domain", metavar="DOMAIN", help="Its domain; another way to name it. Optional.")
 @click.option(
@@ -62,8 +51,13 @@ def _refuse_secret_argument(_ctx: click.Context, _option: click.Parameter, value
     metavar="PERCENT",
     help="Or so much of the address book, whichever is more. 10 unless given; 100 switches the limit off.",
 )
+@click.option(
+    "--cloud",
+    metavar="NAME",
+    help="Its cloud: global, usgov, usgov-dod, china or one of ENTRA_SMS_CLOUDS; default is that of the settings.",
+)
 @click.pass_obj
-def add(installation: Installation, /, client_secret_file: str | None, **given: str | None) -> None:
+def add(installation: Installation, /, files: CredentialFiles, **given: str | None) -> None:
     """Connect a directory, or change the settings of one that is connected.
 
     What is not given is asked for on a terminal. The access is checked before anything is saved, and the first sync
@@ -77,26 +71,23 @@ def add(installation: Installation, /, client_secret_file: str | None, **given: 
           --default-region PL \\
           --agreement-reference DPA-17 --agreement-date 2026-03-02
 
-    \b
-    A new secret, the rest unchanged:
-      entra-sms tenants add --tenant-id 1b2c3d4e-... --client-secret-file new.txt
+    For a new secret or certificate of a tenant that is known: entra-sms tenants credential
     """  # noqa: D301 - the backspace tells click to keep the lines as they are
-    asked_for_everything = not any(value for name, value in given.items() if name != "tenant_id") and (
-        client_secret_file is None
-    )
-    values = tenant_form.checked({**given, "client_secret": tenant_form.read_secret(client_secret_file)})
+    asked_for_everything = not any(value for name, value in given.items() if name != "tenant_id") and not files
+    values = tenant_form.checked({**given, "client_secret": files.secret_text()})
+    certificate = files.certificate()
     interactive = sys.stdin.isatty()
     if interactive and "tenant_id" not in values:
         values["tenant_id"] = tenant_form.ask_for("tenant_id")
     stored = _stored(installation, values.get("tenant_id"))
-    missing = tenant_form.missing(values, stored)
+    missing = tenant_form.missing(values, stored, certificate)
     if interactive and (missing or asked_for_everything):
         if stored is not None:
             output.note(f"{stored.name} is connected already; Enter keeps what is in brackets.")
-        values = tenant_form.ask(values, stored)
+        values = tenant_form.ask(values, stored, certificate)
     else:
         tenant_form.refuse_missing(missing)
-    enrolment.enrol(installation, values, stored)
+    enrolment.enrol(installation, values, certificate, stored)
 
 
 def _stored(installation: Installation, tenant_id: str | None) -> Tenant | None:
@@ -135,8 +126,19 @@ def list_(installation: Installation) -> None:
     if not found:
         output.note(NO_TENANT_YET)
         return
-    rows = [(tenant.name, tenant.domain, tenant.tenant_id, state_word.of_tenant(tenant)) for tenant in found]
-    output.table(("NAME", "DOMAIN", "TENANT ID", "STATE"), rows)
+    rows = [
+        (
+            tenant.name,
+            tenant.domain,
+            tenant.tenant_id,
+            tenant.cloud or DEFAULT,
+            stored.kind if (stored := expiry.credential_of(installation, tenant)) else "unreadable",
+            expiry.day(tenant),
+            state_word.of_tenant(tenant),
+        )
+        for tenant in found
+    ]
+    output.table(("NAME", "DOMAIN", "TENANT ID", "CLOUD", "CREDENTIAL", "EXPIRES", "STATE"), rows)
 
 
 @command.command()
@@ -148,13 +150,16 @@ def show(installation: Installation, tenant: str | None) -> None:
     Example: entra-sms tenants show Contoso
     """
     with installation.database.read() as connection:
-        found = one_tenant(connection, tenant)
+        found, now = one_tenant(connection, tenant), installation.database.now(connection)
+    known = expiry.credential_of(installation, found)
     pairs: list[tuple[str, str | Text]] = [
         ("Name", found.name),
         ("Domain", found.domain or ""),
         ("Tenant id", found.tenant_id),
         ("Client id", found.client_id),
-        ("Client secret", "stored, encrypted; it is never shown"),
+        ("Cloud", _cloud_in_words(installation, found)),
+        ("Credential", f"{known.shown}, stored encrypted; it is never shown" if known else expiry.UNREADABLE),
+        ("Expires", expiry.in_words(found, now)),
         ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
         ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
         ("Removal limit", removal_limit_in_words(found.removal_limit)),
@@ -216,6 +221,17 @@ def remove(installation: Installation, tenant: str, erase: bool, yes: bool) -> N
     if not erase:
         raise removal.refuse_without_erase(found)
     removal.remove(installation, found, may_ask=not yes)
+
+
+command.add_command(credential.command)
+
+
+def _cloud_in_words(installation: Installation, tenant: Tenant) -> str:
+    try:
+        cloud = installation.settings.cloud(tenant.cloud)
+    except SettingsError as error:
+        return str(error)
+    return f"{cloud.name}: {cloud.graph_url}"
 
 
 def removal_limit_in_words(limit: RemovalLimit) -> str:

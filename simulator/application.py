@@ -19,12 +19,21 @@ class Application:
     client_secret: str
     service_principal_id: str
     secret_expired: bool = False
+    newer_secrets: list[str] = field(default_factory=list)
     roles: tuple[str, ...] = DEFAULT_ROLES
     certificates: list[x509.Certificate] = field(default_factory=list)
+
+    def replace_secret(self, secret: str) -> None:
+        """Delete all secrets and make this one."""
+        self.client_secret = secret
+        self.newer_secrets.clear()
 
     def register_certificate(self, pem: str) -> None:
         """Accept assertions signed with this certificate's key; ValueError when it is no PEM certificate."""
         self.certificates.append(x509.load_pem_x509_certificate(pem.encode()))
+
+    def delete_certificates(self) -> None:
+        self.certificates.clear()
 
     def certificate_with(self, *, sha1: bytes | None, sha256: bytes | None) -> x509.Certificate | None:
         """Return the registered certificate with that thumbprint, None when there is none."""

@@ -15,10 +15,15 @@ from cryptography import x509
 from simulator.application import Application
 
 CLOCK_SKEW_SECONDS = 300
+NOT_REGISTERED = "The certificate with identifier used to sign the client assertion is not registered on application."
 
 
 class BadAssertionError(Exception):
-    """The assertion proves nothing; the message says why."""
+    """The assertion proves nothing; the message says why, and `number` is that of the AADSTS code."""
+
+    def __init__(self, message: str, number: int = 700027) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 def check(assertion: str, application: Application, audiences: list[str], wall_now: float) -> None:
@@ -27,6 +32,8 @@ def check(assertion: str, application: Application, audiences: list[str], wall_n
     The times in an assertion are compared with the wall clock, because that is where clients live.
     """
     certificate = _certificate(assertion, application)
+    if not certificate.not_valid_before_utc.timestamp() <= wall_now < certificate.not_valid_after_utc.timestamp():
+        raise BadAssertionError("The provided certificate is not within its specified validity window.", 1000502)
     try:
         claims: dict[str, Any] = jwt.decode(
             assertion,
@@ -45,7 +52,7 @@ def check(assertion: str, application: Application, audiences: list[str], wall_n
     if claims["iss"] != application.client_id or claims["sub"] != application.client_id:
         raise BadAssertionError("The assertion must be issued by and about the application itself.")
     if not float(claims["exp"]) > wall_now - CLOCK_SKEW_SECONDS:
-        raise BadAssertionError("The assertion is expired.")
+        raise BadAssertionError("Client assertion is not within its valid time range.", 700024)
 
 
 def _certificate(assertion: str, application: Application) -> x509.Certificate:
@@ -56,7 +63,7 @@ def _certificate(assertion: str, application: Application) -> x509.Certificate:
         raise BadAssertionError("The assertion is no signed token.") from problem
     certificate = application.certificate_with(sha1=sha1, sha256=sha256)
     if certificate is None:
-        raise BadAssertionError("The certificate with that thumbprint is not registered on the application.")
+        raise BadAssertionError(NOT_REGISTERED)
     return certificate
 
 

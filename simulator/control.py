@@ -186,12 +186,17 @@ class Control:
         return plain_json({"roles": list(tenant.application.roles)})
 
     def credentials(self, tenant: Tenant) -> Response:
-        fields = _only(_fields(), "client_secret", "expired", "certificate_pem")
+        known = ("client_secret", "new_client_secret", "expired", "certificate_pem", "delete_certificates")
+        fields = _only(_fields(), *known)
         application = tenant.application
+        if "delete_certificates" in fields and _flag(fields, "delete_certificates"):
+            application.delete_certificates()
         if "certificate_pem" in fields:
             application.register_certificate(_text(fields, "certificate_pem"))
         if "client_secret" in fields:
-            application.client_secret = _text(fields, "client_secret")
+            application.replace_secret(_text(fields, "client_secret"))
+        if "new_client_secret" in fields:
+            application.newer_secrets.append(_text(fields, "new_client_secret"))
         if "expired" in fields:
             application.secret_expired = _flag(fields, "expired")
         return plain_json({"expired": application.secret_expired, "certificates": len(application.certificates)})

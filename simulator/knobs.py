@@ -139,6 +139,9 @@ KNOBS: Mapping[str, Knob] = {
     "throttle": Knob("probability", 0.0, "A Graph request is answered 429."),
     "throttle_next": Knob("count", 0, "The next N Graph requests are answered 429."),
     "throttle_login": Knob("probability", 0.0, "A token request is answered 429."),
+    "unknown_new_credential_next": Knob(
+        "count", 0, "The next N sign-ins with a certificate, or a secret made beside the first, find it unknown yet."
+    ),
     "server_error_login": Knob("probability", 0.0, "The login, discovery included, is answered 503."),
     "retry_after": Knob(
         "choice", "integer", "Form of Retry-After with a 429.", ("integer", "decimal", "date", "absent")

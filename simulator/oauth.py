@@ -16,7 +16,6 @@ from flask import Blueprint, Response, g, request
 
 from simulator import client_assertion, throttling
 from simulator.answers import plain_json
-from simulator.application import Application
 from simulator.gate import is_graph_audience
 from simulator.tenant import Tenant
 from simulator.world import World
@@ -107,20 +106,23 @@ class Login:
         if "client_assertion" in request.form:
             self._check_assertion(tenant, tenant_name)
         elif "client_secret" in request.form:
-            self._check_secret(application)
+            self._check_secret(tenant)
         else:
             message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
             raise LoginError(401, "invalid_client", 7000216, message)
 
-    def _check_secret(self, application: Application) -> None:
-        given = request.form["client_secret"]
-        if not secrets.compare_digest(given.encode(), application.client_secret.encode()):
+    def _check_secret(self, tenant: Tenant) -> None:
+        application = tenant.application
+        given = request.form["client_secret"].encode()
+        is_first = secrets.compare_digest(given, application.client_secret.encode())
+        is_newer = any(secrets.compare_digest(given, one.encode()) for one in application.newer_secrets)
+        if not is_first and (not is_newer or tenant.faults.takes("unknown_new_credential_next")):
             message = (
                 "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
                 f"value, not the client secret ID, for a secret added to app '{application.client_id}'."
             )
             raise LoginError(401, "invalid_client", 7000215, message)
-        if application.secret_expired:
+        if is_first and application.secret_expired:
             message = f"The provided client secret keys for app '{application.client_id}' are expired."
             raise LoginError(401, "invalid_client", 7000222, message)
 
@@ -132,8 +134,9 @@ class Login:
         try:
             client_assertion.check(request.form["client_assertion"], tenant.application, audiences, tenant.clock.wall())
         except client_assertion.BadAssertionError as problem:
-            message = f"Client assertion failed signature validation or is not acceptable. {problem}"
-            raise LoginError(401, "invalid_client", 700027, message) from problem
+            raise LoginError(401, "invalid_client", problem.number, str(problem)) from problem
+        if tenant.faults.takes("unknown_new_credential_next"):
+            raise LoginError(401, "invalid_client", 700027, client_assertion.NOT_REGISTERED)
 
     def _audience(self, scope: str) -> str:
         resource, separator, rest = scope.rpartition("/.default")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Row, insert, select, update
 
 from common.db.tables import streams, tenants
-from common.graph.tokens import Credentials
+from common.graph.credentials import Credential, Credentials, from_text, to_text
 from common.messages import Stream
 from common.secrets import Vault
 
@@ -72,15 +71,14 @@ class Tenant:
         Raises:
             SettingsError: the server key is not the one they were sealed with.
         """
-        content = json.loads(vault.open(self.sealed_credential))
-        return Credentials(self.tenant_id, self.client_id, content["client_secret"])
+        return Credentials(self.tenant_id, self.client_id, from_text(vault.open(self.sealed_credential)))
 
 
 USUAL_REMOVAL_LIMIT = RemovalLimit()
 
 
-def seal_secret(vault: Vault, client_secret: str) -> str:
-    return vault.seal(json.dumps({"client_secret": client_secret}))
+def seal_credential(vault: Vault, credential: Credential) -> str:
+    return vault.seal(to_text(credential))
 
 
 def save(
@@ -90,7 +88,9 @@ def save(
     name: str,
     domain: str | None,
     client_id: str,
-    sealed_credential: str,
+    sealed_credential: str | None,
+    credential_expires_at: datetime | None = None,
+    cloud: str | None = None,
     default_region: str | None,
     agreement: Agreement,
     removal_limit: RemovalLimit | None = None,
@@ -98,14 +98,14 @@ def save(
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
-    Either way it is active, its streams are due at once, and its subscriptions are looked at. Without a `removal_limit`
-    a known tenant keeps its own, and a new one gets the usual.
+    Either way it is active, its streams are due at once, and its subscriptions are looked at. Without a credential or a
+    `removal_limit` a known tenant keeps its own; a new one gets the usual limit.
     """
     values: dict[str, object] = {
         "name": name,
         "domain": domain,
         "client_id": client_id,
-        "credential": sealed_credential,
+        "cloud": cloud,
         "default_region": default_region,
         "agreement_reference": agreement.reference,
         "agreement_date": agreement.signed_on,
@@ -115,6 +115,8 @@ def save(
         "state_since": now,
         "reconcile_at": now,
     }
+    if sealed_credential is not None:
+        values |= _of_credential(sealed_credential, credential_expires_at)
     if removal_limit is not None:
         values |= {"removal_limit_count": removal_limit.count, "removal_limit_percent": removal_limit.percent}
     known = connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values)).rowcount > 0
@@ -125,6 +127,30 @@ def save(
     rows = [{"tenant_id": tenant_id, "stream": stream, "next_poll_at": now} for stream in Stream]
     connection.execute(insert(streams), rows)
     return True
+
+
+def change_credential(
+    connection: Connection, tenant_id: str, sealed_credential: str, expires_at: datetime | None, now: datetime
+) -> bool:
+    """Put another credential in place of the tenant's; tell whether it was there. A failed access is active again."""
+    mine = tenants.c.tenant_id == tenant_id
+    values = _of_credential(sealed_credential, expires_at)
+    if not connection.execute(update(tenants).where(mine).values(**values, reconcile_at=now)).rowcount:
+        return False
+    active = {"state": TenantState.ACTIVE, "state_code": None, "state_reason": None, "state_since": now}
+    connection.execute(update(tenants).where(mine, tenants.c.state == TenantState.ACCESS_FAILED).values(active))
+    make_due(connection, tenant_id, now)
+    return True
+
+
+def note_expiry(connection: Connection, tenant_id: str, expires_at: datetime) -> None:
+    """Note when the credential in use expires; whatever was told of another date is forgotten."""
+    values = {"credential_expires_at": expires_at, "expiry_told_days": None}
+    connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values))
+
+
+def _of_credential(sealed_credential: str, expires_at: datetime | None) -> dict[str, object]:
+    return {"credential": sealed_credential, "credential_expires_at": expires_at, "expiry_told_days": None}
 
 
 def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:

@@ -10,9 +10,10 @@ from urllib.parse import unquote
 
 from common.clock import from_text, to_text
 from common.errors import BadPageError
+from common.graph.credentials import Credentials
 from common.graph.http import GraphHttp
 from common.graph.resources import SELECT
-from common.graph.tokens import Credentials, Tokens, roles_of
+from common.graph.tokens import Tokens, roles_of
 from common.messages import Stream
 
 CHANGE_TYPES = "updated,deleted"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import msal
@@ -15,6 +14,7 @@ from msal.exceptions import MsalError
 
 from common.errors import AccessError, EntraSmsError
 from common.graph.answers import GraphUnavailableError
+from common.graph.credentials import Credentials
 from common.graph.http import VerifiedSession
 
 HOW_TO_RENEW = (
@@ -65,23 +65,15 @@ REFUSALS: dict[int, tuple[str, str]] = {
     90038: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
     900382: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
     900432: ("The tenant is in another cloud of Microsoft.", ONE_CLOUD),
+    1000502: (
+        "The certificate has expired, or is not valid yet.",
+        "Make a new certificate and upload its public part under Certificates & secrets.",
+    ),
     1002012: ("The scope is not accepted.", ONE_CLOUD),
     70011: ("The scope is not accepted.", ONE_CLOUD),
     500011: ("Graph is not known in this cloud.", ONE_CLOUD),
 }
 """AADSTS number -> what is wrong, and what to click. Source: Microsoft Entra authentication error codes."""
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What a tenant's administrator types in: three fields."""
-
-    tenant_id: str
-    client_id: str
-    client_secret: str
-
-    def __repr__(self) -> str:
-        return f"Credentials(tenant_id={self.tenant_id!r}, client_id={self.client_id!r})"
 
 
 class Tokens:
@@ -134,7 +126,7 @@ class Tokens:
         try:
             return msal.ConfidentialClientApplication(
                 self._credentials.client_id,
-                client_credential=self._credentials.client_secret,
+                client_credential=self._credentials.credential.for_msal(),
                 authority=self._authority,
                 instance_discovery=False,  # the authority comes from the settings; nobody else is to be asked
                 http_client=self._session,

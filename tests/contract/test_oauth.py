@@ -38,10 +38,10 @@ def msal_application(simulated: Simulated, http_client: requests.Session, creden
     )
 
 
-def self_signed() -> tuple[x509.Certificate, str]:
+def self_signed(days: int = 30) -> tuple[x509.Certificate, str]:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     name = _subject("client")
-    certificate = _builder(name, name, key.public_key(), 30).sign(key, hashes.SHA256())
+    certificate = _builder(name, name, key.public_key(), days).sign(key, hashes.SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return certificate, private
 
@@ -94,6 +94,41 @@ def test_an_unregistered_certificate_is_refused_with_700027(
     assert (result["error"], result["error_codes"]) == ("invalid_client", [700027])
 
 
+def test_an_expired_certificate_is_refused_with_1000502(simulated: Simulated, http_client: requests.Session) -> None:
+    certificate, private = self_signed(days=0)
+    simulated.control("PUT", "/credentials", {"certificate_pem": pem_of(certificate)})
+    credential = {"private_key": private, "public_certificate": pem_of(certificate)}
+    result = msal_application(simulated, http_client, credential).acquire_token_for_client(
+        [f"{simulated.origin}/.default"]
+    )
+    assert (result["error"], result["error_codes"]) == ("invalid_client", [1000502])
+
+
+def test_a_deleted_certificate_is_unknown_again(simulated: Simulated, http_client: requests.Session) -> None:
+    certificate, private = self_signed()
+    simulated.control("PUT", "/credentials", {"certificate_pem": pem_of(certificate)})
+    simulated.control("PUT", "/credentials", {"delete_certificates": True})
+    credential = {"private_key": private, "public_certificate": pem_of(certificate)}
+    result = msal_application(simulated, http_client, credential).acquire_token_for_client(
+        [f"{simulated.origin}/.default"]
+    )
+    assert result["error_codes"] == [700027]
+
+
+def test_a_certificate_of_which_a_server_has_not_heard_yet_is_unknown(
+    simulated: Simulated, http_client: requests.Session
+) -> None:
+    certificate, private = self_signed()
+    simulated.control("PUT", "/credentials", {"certificate_pem": pem_of(certificate)})
+    simulated.turn(unknown_new_credential_next=1)
+    credential = {"private_key": private, "public_certificate": pem_of(certificate)}
+    application = msal_application(simulated, http_client, credential)
+    scopes = [f"{simulated.origin}/.default"]
+    assert application.acquire_token_for_client(scopes)["error_codes"] == [700027]
+    assert "access_token" in application.acquire_token_for_client(scopes)
+    assert simulated.fired("unknown_new_credential_next") == 1
+
+
 def test_an_assertion_signed_by_another_key_is_refused(simulated: Simulated, http_client: requests.Session) -> None:
     certificate, _ = self_signed()
     _, stranger = self_signed()
@@ -119,6 +154,26 @@ def test_an_expired_secret_is_another_error_than_a_wrong_one(simulated: Simulate
     simulated.control("PUT", "/credentials", {"expired": True})
     assert refusal(simulated.token()) == (401, "invalid_client", 7000222)
     assert refusal(simulated.token(client_secret="wrong")) == (401, "invalid_client", 7000215)
+
+
+def test_a_secret_made_beside_the_first_works_too_until_the_first_is_the_only_one(simulated: Simulated) -> None:
+    first = simulated.tenant.application.client_secret
+    simulated.control("PUT", "/credentials", {"new_client_secret": "newer~secret"})
+    assert [simulated.token(client_secret=one).status_code for one in (first, "newer~secret")] == [200, 200]
+    simulated.control("PUT", "/credentials", {"expired": True})
+    assert refusal(simulated.token()) == (401, "invalid_client", 7000222)
+    assert simulated.token(client_secret="newer~secret").status_code == 200
+    simulated.control("PUT", "/credentials", {"client_secret": first, "expired": False})
+    assert refusal(simulated.token(client_secret="newer~secret")) == (401, "invalid_client", 7000215)
+
+
+def test_a_server_that_has_not_heard_of_a_new_secret_calls_it_wrong(simulated: Simulated) -> None:
+    simulated.control("PUT", "/credentials", {"new_client_secret": "newer~secret"})
+    simulated.turn(unknown_new_credential_next=1)
+    assert simulated.token().status_code == 200
+    assert refusal(simulated.token(client_secret="newer~secret")) == (401, "invalid_client", 7000215)
+    assert simulated.token(client_secret="newer~secret").status_code == 200
+    assert simulated.fired("unknown_new_credential_next") == 1
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from common.config import load
 from common.db import tenants
 from common.db.engine import Database
 from common.graph.client import GraphClient
-from common.graph.tokens import Credentials
+from common.graph.credentials import ClientSecret, Credentials
 from common.messages import Stream
 from common.secrets import Vault
 from console.connection import Installation
@@ -70,7 +70,7 @@ def entra_sms(database_url: str, directory: Simulator, webhook: HandshakeServer)
 def book(entra_sms: EntraSms, directory: Simulator) -> Iterator[Book]:
     """The tenant, as it is after `entra-sms tenants add`."""
     database = Database.from_url(entra_sms.settings["database_url"])
-    sealed = tenants.seal_secret(Vault(load(entra_sms.environment)), directory.client_secret)
+    sealed = tenants.seal_credential(Vault(load(entra_sms.environment)), ClientSecret(directory.client_secret))
     known = {"tenant_id": directory.tenant_id, "client_id": directory.client_id, "sealed_credential": sealed}
     with database.write() as connection:
         add_tenant(connection, "Nordwind", directory.domain, **known)
@@ -90,7 +90,7 @@ def look(entra_sms: EntraSms, *arguments: str) -> Checks:
 
 def graph(entra_sms: EntraSms, directory: Simulator) -> GraphClient:
     settings = load(entra_sms.environment)
-    credentials = Credentials(directory.tenant_id, directory.client_id, directory.client_secret)
+    credentials = Credentials(directory.tenant_id, directory.client_id, ClientSecret(directory.client_secret))
     installation = Installation()
     installation.settle_for(settings)
     return installation.graph(credentials, settings.cloud(None))

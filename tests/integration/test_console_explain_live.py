@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import delete
 
 from common.db.tables import tenants as tenants_table
-from common.db.tenants import seal_secret
+from common.db.tenants import seal_credential
+from common.graph.credentials import ClientSecret
 from common.messages import Stream
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
@@ -43,7 +44,7 @@ def bench(world: GraphWorld, sqlite_url: str) -> Iterator[Bench]:
                 world.tenant.domain,
                 tenant_id=world.tenant.id,
                 client_id=application.client_id,
-                sealed_credential=seal_secret(Vault(settings()), application.client_secret),
+                sealed_credential=seal_credential(Vault(settings()), ClientSecret(application.client_secret)),
             )
         known = settings(**world.settings)
         yield Bench(Book(found.database, world.tenant.id), known, Clients(known))

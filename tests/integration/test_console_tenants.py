@@ -18,6 +18,7 @@ from common.db import tenants
 from common.db.engine import Database
 from common.db.tables import streams
 from common.db.tenants import RemovalLimit, TenantState
+from common.graph.credentials import ClientSecret
 from common.messages import Stream
 from common.secrets import Vault
 from tests.support.book import Book, book, guid
@@ -101,7 +102,7 @@ def test_a_tenant_is_checked_and_saved_and_the_worker_is_told(
     assert (tenant.domain, tenant.default_region, tenant.state) == ("nordwind.example", "PL", TenantState.ACTIVE)
     assert tenant.agreement == tenants.Agreement("DPA-17", date(2026, 1, 2))
     vault = Vault(load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY}))
-    assert tenant.credentials(vault).client_secret == directory.client_secret
+    assert tenant.credentials(vault).credential == ClientSecret(directory.client_secret)
     asked = [json.loads(body) for body in taken(amqp_url, topology.REQUESTS, 2)]
     assert {(request["tenant_id"], request["stream"], request["reason"]) for request in asked} == {
         (directory.tenant_id, "users", "operator"),
@@ -422,6 +423,8 @@ def test_everything_is_asked_for_on_a_terminal(
         ("Application (client) ID", directory.client_id),
         ("Client secret", "7d1f0c5e-0000-4000-8000-5f2b2b2b2b2b"),
         ("Client secret", directory.client_secret),
+        ("expires", "2001-01-01"),
+        ("expires", "2101-02-03"),
         ("Country", "XX"),
         ("Country", "PL"),
         ("reference", "DPA-17"),
@@ -434,12 +437,14 @@ def test_everything_is_asked_for_on_a_terminal(
     assert ended.code == 0, ended.out
     shown = " ".join(ended.out.split())
     assert "it is the Secret ID" in shown
+    assert "does not lie in the future" in shown
     assert "must be a country in two letters" in shown
     assert "must be a date such as 2026-03-02" in shown
     assert "Added Nordwind." in shown
     assert directory.client_secret not in shown
     [tenant] = saved(sqlite_url)
     assert tenant.domain is None
+    assert tenant.credential_expires_at == datetime(2101, 2, 3, tzinfo=UTC)
 
 
 def test_the_secret_shows_in_no_output_no_log_and_no_list_of_processes(

@@ -11,9 +11,10 @@ from common.broker.publisher import Publisher
 from common.commands import Command, Verb
 from common.db.tables import contacts, memberships
 from common.db.tables import tenants as tenants_table
-from common.db.tenants import seal_secret
+from common.db.tenants import seal_credential
 from common.db.visible import is_visible
 from common.errors import AccessError, RetryLaterError
+from common.graph.credentials import ClientSecret
 from common.messages import Stream, decode_request
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
@@ -60,7 +61,7 @@ def bench(world: GraphWorld, sqlite_url: str) -> Iterator[Bench]:
                 world.tenant.domain,
                 tenant_id=world.tenant.id,
                 client_id=application.client_id,
-                sealed_credential=seal_secret(Vault(settings()), application.client_secret),
+                sealed_credential=seal_credential(Vault(settings()), ClientSecret(application.client_secret)),
             )
         known = settings(**world.settings)
         yield Bench(Book(found.database, world.tenant.id), known, Clients(known))
@@ -255,7 +256,7 @@ def test_a_secret_that_was_replaced_pauses_the_tenant_until_the_new_one_is_given
     with pytest.raises(AccessError):
         bench.advance()
     assert bench.tenant()["state_code"] == "AADSTS7000215"
-    bench.book.tenant(credential=seal_secret(Vault(settings()), "another~secret"))
+    bench.book.tenant(credential=seal_credential(Vault(settings()), ClientSecret("another~secret")))
     bench.advance(bench.look("r1"))
     assert bench.tenant()["state"] == "active"
     assert any("r1" in one["request_ids"] for one in bench.history())

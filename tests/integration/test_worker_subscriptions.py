@@ -16,8 +16,9 @@ from common.config import Settings
 from common.db import tenants
 from common.db.tables import streams, subscriptions
 from common.db.tables import tenants as tenants_table
-from common.db.tenants import seal_secret
+from common.db.tenants import seal_credential
 from common.graph.client import Subscription
+from common.graph.credentials import ClientSecret
 from common.messages import Reason, Stream
 from common.secrets import Vault
 from simulator.certificates import Authority, ensure_authority
@@ -96,7 +97,7 @@ def caretaker(authority: Authority, sqlite_url: str, tmp_path: Path) -> Iterator
                 world.tenant.domain,
                 tenant_id=world.tenant.id,
                 client_id=application.client_id,
-                sealed_credential=seal_secret(Vault(settings()), application.client_secret),
+                sealed_credential=seal_credential(Vault(settings()), ClientSecret(application.client_secret)),
             )
         yield Caretaker(Book(found.database, world.tenant.id), world, hook, RecordingPublisher())
 

@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from common.config import load
 from common.db.tables import metadata, tenants
-from common.db.tenants import seal_secret
+from common.db.tenants import seal_credential
 from common.errors import SettingsError
+from common.graph.credentials import ClientSecret
 from common.secrets import Vault
 from deploy.local.postgres import Cluster
 from deploy.local.runs import Run
@@ -53,7 +54,7 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path, local_run: Run) -> It
         assert isinstance(request.getfixturevalue("postgres_server"), Cluster)
     folder = tmp_path if request.param == "sqlite" else local_run.directory / "postgres" / "data"
     secret, control = (f"{word}~{secrets.token_hex(20)}" for word in ("secret", "control"))
-    sealed = seal_secret(Vault(load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY})), secret)
+    sealed = seal_credential(Vault(load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY})), ClientSecret(secret))
     with book(url) as found:
         with found.database.write() as connection:
             tenant_id = add_tenant(connection, control, None, sealed_credential=sealed)

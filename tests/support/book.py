@@ -15,6 +15,7 @@ from common.db.engine import Database
 from common.db.tables import contacts, groups, held_removals, holds, memberships, rounds, streams, subscriptions
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import Agreement
+from common.graph.credentials import ClientSecret
 from common.messages import Stream
 from common.secrets import Vault
 
@@ -176,7 +177,7 @@ def add_tenant(connection: Connection, name: str, domain: str | None, **values: 
         "name": name,
         "domain": domain,
         "client_id": guid(f"client of {name}"),
-        "sealed_credential": tenants.seal_secret(Vault(settings), "a-secret~of.the_tests"),
+        "sealed_credential": tenants.seal_credential(Vault(settings), ClientSecret("a-secret~of.the_tests")),
         "default_region": "PL",
         "agreement": Agreement("DPA-1", date(2026, 1, 2)),
         "now": datetime.now(UTC),

@@ -7,8 +7,8 @@ import responses
 
 from common.config import Settings, load
 from common.graph.client import GraphClient
+from common.graph.credentials import ClientSecret, Credentials
 from common.graph.http import GraphHttp, VerifiedSession
-from common.graph.tokens import Credentials
 
 GRAPH = "https://graph.example"
 LOGIN = "https://login.example"
@@ -26,7 +26,7 @@ def settings(**changed: str) -> Settings:
 
 
 def credentials() -> Credentials:
-    return Credentials(TENANT, "app-1", SECRET)
+    return Credentials(TENANT, "app-1", ClientSecret(SECRET))
 
 
 def graph_http(**changed: str) -> GraphHttp:

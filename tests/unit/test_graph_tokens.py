@@ -12,8 +12,9 @@ import responses
 from common import logging as our_logging
 from common.errors import AccessError, RetryLaterError
 from common.graph.answers import GraphUnavailableError
+from common.graph.credentials import ClientSecret, Credentials
 from common.graph.http import VerifiedSession
-from common.graph.tokens import REFUSALS, Credentials, Tokens
+from common.graph.tokens import REFUSALS, Tokens
 from tests.support.graph import (
     DISCOVERY,
     GRAPH,
@@ -262,5 +263,5 @@ def test_a_credential_of_another_tenant_makes_its_own_tokens(mock: responses.Req
     found = settings()
     session = VerifiedSession(found)
     for client_id in ("app-1", "app-2"):
-        Tokens(Credentials(TENANT, client_id, SECRET), session)(renew=False)
+        Tokens(Credentials(TENANT, client_id, ClientSecret(SECRET)), session)(renew=False)
     assert asked(mock, TOKEN) == 2
