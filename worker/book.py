@@ -36,6 +36,8 @@ class Counts:
     removed: int = 0
     by_kind: Counter[str] = field(default_factory=Counter)
     """The records that were added to the change feed."""
+    holds: int = 0
+    """Holds that were opened because the removals were too many."""
 
     def add(self, other: Counts) -> None:
         self.objects += other.objects
@@ -43,6 +45,7 @@ class Counts:
         self.changed += other.changed
         self.removed += other.removed
         self.by_kind += other.by_kind
+        self.holds += other.holds
 
     @property
     def totals(self) -> dict[str, int]:

@@ -84,7 +84,7 @@ def carry_out_decision(turn: Turn) -> None:
             close(writer, key.stream, "rejected")
         else:
             _approve(writer, key.stream, decided)
-    metrics.count_changes(writer.counts)
+    metrics.count_changes(key.stream, writer.counts)
 
 
 def _approve(writer: Writer, stream: Stream, decided: RowMapping) -> None:

@@ -108,9 +108,11 @@ def count_page(stream: Stream, mode: Mode, counts: Counts) -> None:
     """Count a page, and what it did to the book."""
     PAGES.labels(stream, mode).inc()
     OBJECTS.labels(stream, mode).inc(counts.objects)
-    count_changes(counts)
+    count_changes(stream, counts)
 
 
-def count_changes(counts: Counts) -> None:
+def count_changes(stream: Stream, counts: Counts) -> None:
+    """Count what a transaction did to the book, and the hold that it opened."""
+    HOLDS.labels(stream).inc(counts.holds)
     for kind, count in counts.by_kind.items():
         CHANGES.labels(kind).inc(count)

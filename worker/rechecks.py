@@ -79,7 +79,7 @@ def _reread_object(turn: Turn, object_id: str) -> None:
         _done(turn, writer, object_id, "object")
         if stream is Stream.USERS:
             _answer(connection, turn, object_id, writer.now, counts=writer.counts, note=None if items else UNKNOWN)
-    metrics.count_changes(writer.counts)
+    metrics.count_changes(turn.lease.key.stream, writer.counts)
 
 
 def _read_object(turn: Turn, object_id: str) -> list[Item]:
@@ -128,7 +128,7 @@ def _reread_members(turn: Turn, group_id: str) -> None:
         _done(turn, writer, group_id, "members")
         note = None if there else UNKNOWN
         _answer(connection, turn, group_id, writer.now, counts=writer.counts, note=note)
-    metrics.count_changes(writer.counts)
+    metrics.count_changes(turn.lease.key.stream, writer.counts)
 
 
 def _has_group(connection: Connection, turn: Turn, group_id: str) -> bool:

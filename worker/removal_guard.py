@@ -23,7 +23,7 @@ from common import logging
 from common.db.engine import batches
 from common.db.tables import changes, contacts, groups, held_removals, holds, rechecks, streams
 from common.messages import Mode, Reason, Stream
-from worker import cursors, metrics
+from worker import cursors
 from worker.book import Counts, Writer
 
 WINDOW = timedelta(days=1)
@@ -191,7 +191,7 @@ def _hold(writer: Writer, stream: Stream) -> int:
     )
     hold_id: int = writer.connection.execute(opened.returning(holds.c.hold_id)).scalar_one()
     _set_hold(writer, stream, hold_id)
-    metrics.HOLDS.labels(stream).inc()
+    writer.counts.holds += 1
     log.error(
         "removals_held",
         tenant=writer.tenant_id,

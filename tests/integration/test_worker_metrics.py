@@ -76,6 +76,18 @@ def test_every_kind_of_change_that_the_feed_tells_is_counted(bench: Bench) -> No
     assert set(told) <= set(metrics.KINDS)
 
 
+def test_a_hold_is_counted_once_however_much_is_held_later(synced: Bench) -> None:
+    synced.book.tenant(removal_limit_count=0, removal_limit_percent=0)
+    synced.graph.on("live", page(gone(ANNA), end="later"))
+    synced.graph.on("later", page(gone(BERT), end="last"))
+    counted = Counted()
+    synced.advance()
+    synced.advance()
+    assert synced.people() == {ANNA, BERT}, "nobody is held"
+    assert counted.of("entra_sms_holds_total", stream="users") == 1
+    assert counted.of("entra_sms_changes_total", kind="contact.removed") == 0
+
+
 def test_what_could_not_be_committed_is_not_counted(synced: Bench) -> None:
     synced.graph.on("live", page(gone(ANNA), end="later"))
     engine, commits = synced.book.database.engine, []
