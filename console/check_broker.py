@@ -21,6 +21,7 @@ from console import network_trouble, output, queues
 from console.exits import Exit
 from console.finding import Finding, fine, of_error, skipped, trouble, warning
 
+START_IT = "Start RabbitMQ, or correct ENTRA_SMS_AMQP_URL."
 DECLARE = "Start a worker or the webhook again: whoever starts declares what is missing."
 MANAGEMENT_SECONDS = 10.0
 
@@ -56,7 +57,7 @@ def look(settings: Settings, management: Management | None) -> Iterator[Finding]
         parameters = broker_connection.parameters(settings, broker_connection.process_name("console"))
         connection = broker_connection.connect(parameters)
     except (BrokerUnavailableError, SettingsError) as error:
-        yield of_error("rabbitmq.address", error)
+        yield of_error("rabbitmq.address", error, START_IT)
         return
     try:
         yield fine("rabbitmq.address", f"RabbitMQ at {parameters.host}:{parameters.port} lets us in.")
@@ -119,8 +120,7 @@ def _bindings(parameters: pika.ConnectionParameters, management: Management | No
     if management is None:
         return skipped(
             "rabbitmq.bindings",
-            "What leads from the exchange to the queues was not looked at: RabbitMQ shows it at its management address "
-            "alone: --management-url",
+            "Bindings were not looked at: RabbitMQ shows them at its management address alone (--management-url).",
         )
     address = f"{management.url}/api/exchanges/{quote(parameters.virtual_host, safe='')}"
     same = parameters.credentials

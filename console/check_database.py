@@ -20,6 +20,7 @@ from console import addresses, clock_difference
 from console.finding import Finding, fine, of_error, warning
 
 ANSWER_SECONDS = 10.0
+START_IT = "Start it, or correct ENTRA_SMS_DATABASE_URL."
 
 
 def look(settings: Settings) -> Iterator[Finding]:
@@ -38,8 +39,8 @@ def look(settings: Settings) -> Iterator[Finding]:
             if not database.is_sqlite:
                 yield _clock(database)
     except DatabaseUnavailableError as error:
-        where = f"{str(error).rstrip('.')}. The database is {place} (ENTRA_SMS_DATABASE_URL)."
-        yield of_error("database.address", DatabaseUnavailableError(where))
+        where = f"{str(error).rstrip('.')}. The database is {place}."
+        yield of_error("database.address", DatabaseUnavailableError(where), START_IT)
     except SettingsError as error:
         yield of_error("database.address", error)
 

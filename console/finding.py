@@ -55,9 +55,9 @@ def skipped(name: str, text: str) -> Finding:
     return Finding(name, Verdict.SKIPPED, text)
 
 
-def of_error(name: str, error: EntraSmsError) -> Finding:
+def of_error(name: str, error: EntraSmsError, advice: str = "") -> Finding:
     """Return the trouble that `error` tells, with its exit code."""
-    return trouble(name, str(error), code=code_of(error))
+    return trouble(name, str(error), advice, code_of(error))
 
 
 def exit_code(findings: Iterable[Finding]) -> Exit:

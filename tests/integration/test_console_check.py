@@ -242,7 +242,7 @@ def test_a_database_that_cannot_be_read_is_told_with_its_place(
 
     verdict, words = looked.one("database.address")
     assert verdict == "trouble"
-    assert "(ENTRA_SMS_DATABASE_URL)" in words
+    assert "Start it, or correct ENTRA_SMS_DATABASE_URL." in words
     assert "hush" not in words
     assert looked.one("microsoft.graph")[0] == "fine"
 
