@@ -68,7 +68,9 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
 
 class _Request(WSGIRequestHandler):
-    timeout = REQUEST_SECONDS
+    def setup(self) -> None:
+        self.timeout = REQUEST_SECONDS
+        super().setup()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
         """Say nothing: a scrape is no event."""

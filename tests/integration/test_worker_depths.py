@@ -50,11 +50,12 @@ def test_it_keeps_its_connection_and_no_channel(queues: Queues, depths: Depths, 
     for _ in range(5):
         depths.look()
 
-    def mine() -> list[int]:
-        named = [one for one in vhost.connections() if one.get("user_provided_name", "").endswith(" looks")]
-        return [one.get("channels", 0) for one in named]
+    def mine() -> list[str]:
+        return [one for one in (c.get("user_provided_name", "") for c in vhost.connections()) if one.endswith(" looks")]
 
-    eventually(lambda: mine() == [0], what="one connection without a channel")
+    eventually(lambda: len(mine()) == 1, what="one connection")
+    assert depths._connection is not None
+    assert depths._connection.channel().channel_number == 1, "channels were left open"
 
 
 def test_a_broker_that_is_away_is_an_error_and_found_again(queues: Queues, amqp_url: str) -> None:

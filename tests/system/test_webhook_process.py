@@ -278,6 +278,10 @@ WRONG_SETTINGS = {
     "no broker address": ({"ENTRA_SMS_AMQP_URL": "http://x"}, "ENTRA_SMS_AMQP_URL is no AMQP address"),
     "no port": ({"ENTRA_SMS_WEBHOOK_BIND": "127.0.0.1"}, "ENTRA_SMS_WEBHOOK_BIND: must be an address and a port"),
     "a foreign address": ({"ENTRA_SMS_WEBHOOK_BIND": "192.0.2.1:80"}, "ENTRA_SMS_WEBHOOK_BIND: cannot listen on"),
+    "a foreign address of metrics": (
+        {"ENTRA_SMS_METRICS_BIND": "192.0.2.1:80"},
+        "ENTRA_SMS_METRICS_BIND: cannot listen",
+    ),
     "a key that is none": ({"ENTRA_SMS_WEBHOOK_TLS_KEY": __file__}, "cannot be used together"),
 }
 
