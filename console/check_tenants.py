@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from common import expiry
 from common.clock import utc_now
 from common.cloud import Cloud
 from common.config import Settings
@@ -23,9 +24,6 @@ from console.choice import one_tenant
 from console.exits import Exit, code_of
 from console.finding import Finding, Verdict, fine, of_error, skipped, trouble, warning
 from console.reads.overview import SubscriptionRow, subscriptions_of
-
-EXPIRY_WARNING = timedelta(days=30)
-RENEW = "Make a new one in the Entra admin center, then: entra-sms tenants add (docs/entra-setup.md)."
 
 Client = Callable[[Tenant], GraphClient]
 
@@ -122,11 +120,12 @@ def _access(graph: GraphClient, settings: Settings) -> Iterator[Finding]:
 
 
 def _expiry(expires_at: datetime, now: datetime) -> Finding:
-    name, at = "tenant.credential", times.moment(expires_at)
-    if expires_at <= now:
-        return trouble(name, f"The credential has expired at {at}.", RENEW, Exit.ACCESS_REFUSED)
-    text = f"The credential expires {times.until(expires_at, now)}, at {at}."
-    return fine(name, text) if expires_at - now > EXPIRY_WARNING else warning(name, text, RENEW)
+    name, text, left = "tenant.credential", expiry.sentence(expires_at, now), expires_at - now
+    if left > max(expiry.WARNING_DAYS) * expiry.DAY:
+        return fine(name, text)
+    if left > expiry.URGENT_DAYS * expiry.DAY:
+        return warning(name, text, expiry.ADVICE)
+    return trouble(name, text, expiry.ADVICE, Exit.ACCESS_REFUSED)
 
 
 def _subscriptions(one: Known, settings: Settings, graph: GraphClient) -> Iterator[Finding]:

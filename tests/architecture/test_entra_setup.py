@@ -15,16 +15,26 @@ ROOT = Path(__file__).parents[2]
 ENGLISH, POLISH = (ROOT / "docs" / name for name in ("entra-setup.md", "entra-setup.pl.md"))
 DOCUMENTS = pytest.mark.parametrize("document", [ENGLISH, POLISH], ids=["english", "polish"])
 
-TYPED = ("console.tenant_form", "console.tenants", "console.enrolment")
+TYPED = (
+    "console.tenant_form",
+    "console.tenants",
+    "console.enrolment",
+    "console.credential_options",
+    "console.certificate_file",
+    "console.credential",
+    "console.rotation",
+)
 """What is wrong with what somebody typed: found without asking anybody."""
 ACCESS = ("common.graph.tokens", "common.graph.access", "common.graph.answers", "common.secrets", "console.access")
 """What Entra and Graph refuse, or why they cannot be asked."""
 OTHERS = (
     "common.graph.client",
+    "common.graph.credentials",
     "common.graph.http",
     "console.choice",
     "console.connection",
     "console.exits",
+    "console.expiry",
     "console.output",
     "console.pausing",
     "console.removal",

@@ -214,7 +214,12 @@ def test_access_that_works_again_is_pointed_out(entra_sms: EntraSms, book: Book)
 
 @pytest.mark.parametrize(
     ("days", "verdict", "words"),
-    [(200, "fine", "expires in 200 days"), (12, "warning", "expires in 12 days"), (-1, "trouble", "has expired")],
+    [
+        (200, "fine", "in 201 days"),
+        (12, "warning", "in 13 days. Make a new one"),
+        (5, "trouble", "in 6 days. Make a new one"),
+        (-1, "trouble", "expired on"),
+    ],
 )
 def test_how_long_the_credential_lasts_is_told(
     entra_sms: EntraSms, book: Book, days: int, verdict: str, words: str
