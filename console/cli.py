@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "tenants": "Add, check, list, show, pause and remove the directories to be synced.",
     "sync": "Bring the address book up to date now.",
     "status": "Show whether everything works, on one screen.",
+    "watch": "Show the same live, until you have seen enough.",
     "check": "Find out whether this installation can work, and what to mend.",
     "dead-letters": "Look at messages that could not be done, and replay or drop them.",
     "holds": "Look at removals that were too many, and approve or reject them.",

@@ -77,6 +77,30 @@ def look(settings: Settings, names: Sequence[str]) -> list[Depth]:
             connection.close()
 
 
+class Window:
+    """Looks at the queues over and over through one connection, which is made anew when it is lost."""
+
+    def __init__(self, settings: Settings, place: str) -> None:
+        self._parameters = broker_connection.parameters(settings, broker_connection.process_name("console"))
+        self._place = place
+        self._connection: pika.BlockingConnection | None = None
+
+    def look(self) -> Broker:
+        """Return RabbitMQ as it is now, reachable or not."""
+        try:
+            if self._connection is None or not self._connection.is_open:
+                self._connection = broker_connection.connect(self._parameters)
+            return Broker(None, [depth(self._connection, name) for name in QUEUES])
+        except BrokerUnavailableError as error:
+            return Broker(f"{error} {self._place}")
+        except trouble.ERRORS as error:
+            return Broker(f"{trouble.sentence(self._parameters, error)} {self._place}")
+
+    def close(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+
 def workers(settings: Settings) -> int | None:
     """Return how many workers listen for requests, or None when RabbitMQ cannot be asked."""
     try:
