@@ -63,15 +63,16 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        connection.settimeout(REQUEST_SECONDS)
+        return connection, address
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
         log.debug("watcher_lost", error=type(sys.exc_info()[1]).__name__)
 
 
 class _Request(WSGIRequestHandler):
-    def setup(self) -> None:
-        self.timeout = REQUEST_SECONDS
-        super().setup()
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
         """Say nothing: a scrape is no event."""
 

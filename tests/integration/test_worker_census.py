@@ -122,5 +122,7 @@ def test_holds_and_held_removals_are_counted_whatever_the_state(first: Book, sec
 def test_the_credential_that_expires_first_counts(first: Book, second: Book) -> None:
     first.tenant(credential_expires_at=ahead(48 * HOUR))
     assert taken(first).credential_remaining_seconds == pytest.approx(48 * 3600, abs=60)
-    second.tenant(credential_expires_at=ago(HOUR), state=TenantState.ACCESS_FAILED)
+    second.tenant(credential_expires_at=ago(HOUR))
+    assert taken(first).credential_remaining_seconds == pytest.approx(-3600, abs=60)
+    second.tenant(state=TenantState.ACCESS_FAILED)
     assert taken(first).credential_remaining_seconds == pytest.approx(-3600, abs=60)

@@ -1,5 +1,7 @@
 """A worker as those see it who watch it: alive while it starts and waits, ready when it can work, measured always."""
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -117,6 +119,21 @@ def test_a_page_that_is_not_there_is_not_found(system: System, port: int) -> Non
     _watched_worker(system, port)
     assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 404
     assert requests.post(f"http://127.0.0.1:{port}/health/live", timeout=10).status_code == 405
+
+
+def test_it_ends_cleanly_while_it_is_watched(system: System, port: int) -> None:
+    process = system.start_worker(ENTRA_SMS_METRICS_BIND=f"127.0.0.1:{port}")
+    worker = Watched(port)
+    eventually(lambda: worker.health("ready") == READY, what="a worker that is ready")
+
+    os.kill(process.pid, signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    said = process.log.read_text()
+    assert "worker_ended" in said
+    assert "Traceback" not in said
+    with pytest.raises(requests.ConnectionError):
+        worker.health("live")
 
 
 def test_a_port_that_is_taken_ends_it_with_a_sentence(system: System) -> None:
