@@ -242,6 +242,15 @@ def test_a_subscription_that_is_not_there_is_told_and_not_made(entra_sms: EntraS
     assert directory.control("GET", "/subscriptions")["subscriptions"] == []
 
 
+def test_without_a_public_address_no_subscription_is_missed(entra_sms: EntraSms) -> None:
+    entra_sms.extra["ENTRA_SMS_PUBLIC_URL"] = ""
+
+    looked = look(entra_sms)
+
+    assert looked["sign_in"][0] == "fine"
+    assert not [name for name in looked if name.startswith("subscription")]
+
+
 def test_a_subscription_that_graph_forgot_is_told_with_the_words_of_the_worker(
     entra_sms: EntraSms, directory: Simulator, book: Book, webhook: HandshakeServer
 ) -> None:
