@@ -47,6 +47,10 @@ WITHOUT_SUBSCRIPTIONS = "ENTRA_SMS_PUBLIC_URL is not set: there are no subscript
 log = logging.get("subscriptions")
 
 
+class _TenantStoppedError(EntraSmsError):
+    """The tenant was paused or removed while its subscriptions were looked at."""
+
+
 class Reconciler:
     """Makes the subscriptions of one tenant right; claims are made by `worker.schedule`."""
 
@@ -86,6 +90,9 @@ class Reconciler:
         except (AccessError, SettingsError) as error:
             access.note_failed(self._database, tenant, error)
             again_in, trouble = access.SLOW_POLL, str(error)
+        except _TenantStoppedError:
+            log.info("reconciliation_stopped", tenant=tenant_id)
+            return  # whoever paused it has asked for the next look
         except EntraSmsError as error:
             log.warning("subscriptions_troubled", tenant=tenant_id, error=str(error))
             again_in, trouble = _patience(error), str(error)
@@ -129,23 +136,18 @@ class Reconciler:
 
     def _delete_all(self, tenant: Tenant) -> None:
         """Let the subscriptions of a paused tenant go: what they would notify of is not read."""
+        mine = subscriptions.c.tenant_id == tenant.tenant_id
         with self._database.read() as connection:
-            known = (
-                connection.execute(
-                    select(subscriptions.c.subscription_id).where(subscriptions.c.tenant_id == tenant.tenant_id)
-                )
-                .scalars()
-                .all()
-            )
+            known = list(connection.scalars(select(subscriptions.c.subscription_id).where(mine)))
         for subscription_id in known:
             _delete(self._clients.of(tenant), subscription_id)
             with self._database.write() as connection:
-                mine = (
-                    subscriptions.c.tenant_id == tenant.tenant_id,
-                    subscriptions.c.subscription_id == subscription_id,
-                )
-                connection.execute(delete(subscriptions).where(*mine))
+                this = subscriptions.c.subscription_id == subscription_id
+                connection.execute(delete(subscriptions).where(mine, this))
             log.info("subscription_deleted", tenant=tenant.tenant_id, subscription=subscription_id)
+        if self._settings.public_url:
+            client = self._clients.of(tenant)
+            self._delete_strays(tenant, client, {one.subscription_id: one for one in client.subscriptions()})
 
     def _seal_anew(self, tenant: Tenant) -> None:
         """Seal the credential with the current server key, so that the previous one can go."""
@@ -189,7 +191,9 @@ class Reconciler:
             for stale in [conflict.existing_id] if conflict.existing_id else _same_resource(client, stream):
                 _delete(client, stale)
             made = self._post(tenant, client, stream)
-        self._save(tenant, stream, made, created=True)
+        if not self._save_new(tenant, stream, made):
+            _delete(client, made.subscription_id)
+            raise _TenantStoppedError("The tenant was paused or removed meanwhile.")
         log.info("subscription_created", tenant=tenant.tenant_id, stream=stream, expires_at=made.expires_at.isoformat())
         request = SyncRequest(tenant.tenant_id, stream, Reason.SUBSCRIPTION_GAP, utc_now())
         self._publisher.publish(outgoing.request(request), timeout_seconds=10.0)
@@ -215,36 +219,38 @@ class Reconciler:
         except GraphNotFoundError:
             self._create(tenant, client, stream)
             return
-        self._save(tenant, stream, renewed, created=False)
+        self._save_renewed(tenant, stream, renewed)
         log.info("subscription_renewed", tenant=tenant.tenant_id, stream=stream)
 
     def _expiry(self) -> datetime:
         return utc_now() + timedelta(hours=self._settings.subscription_hours)
 
-    def _save(self, tenant: Tenant, stream: Stream, made: Subscription, *, created: bool) -> None:
-        """Store what Graph answered, not what was asked for: it moves expiries as it likes."""
-        now = utc_now()
-        values = {
-            "subscription_id": made.subscription_id,
-            "expires_at": made.expires_at,
-            "renewed_at": now,
-            "renew_at": now + (made.expires_at - now) / 2,
+    def _save_new(self, tenant: Tenant, stream: Stream, made: Subscription) -> bool:
+        """Store a subscription in the place of the one before; False: the tenant is not to have any, nothing is stored.
+
+        Somebody may have paused or removed it while Graph was asked, and would not see what is stored afterwards.
+        """
+        mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
+        row = {
+            "tenant_id": tenant.tenant_id,
+            "stream": stream,
+            "public_url": self._settings.public_url,
+            "key_fingerprint": self._client_states.key_fingerprint,
+            "created_at": utc_now(),
         }
-        key = {"tenant_id": tenant.tenant_id, "stream": stream}
         with self._database.write() as connection:
-            if created:
-                mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
-                connection.execute(delete(subscriptions).where(*mine))
-                fresh = {
-                    "public_url": self._settings.public_url,
-                    "key_fingerprint": self._client_states.key_fingerprint,
-                    "created_at": now,
-                }
-                connection.execute(subscriptions.insert().values(**key, **values, **fresh))
-                self._poll_soon(connection, tenant, stream)
-            else:
-                mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
-                connection.execute(update(subscriptions).where(*mine).values(values))
+            state = select(tenants.c.state).where(tenants.c.tenant_id == tenant.tenant_id)
+            if connection.scalar(state.with_for_update(key_share=True)) in (None, TenantState.PAUSED):
+                return False
+            connection.execute(delete(subscriptions).where(*mine))
+            connection.execute(subscriptions.insert().values(**row, **_times_of(made)))
+            self._poll_soon(connection, tenant, stream)
+            return True
+
+    def _save_renewed(self, tenant: Tenant, stream: Stream, renewed: Subscription) -> None:
+        mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
+        with self._database.write() as connection:
+            connection.execute(update(subscriptions).where(*mine).values(_times_of(renewed)))
 
     def _poll_soon(self, connection: Connection, tenant: Tenant, stream: Stream) -> None:
         """Read the gap by the poll, should the request for it be lost with this process or the broker."""
@@ -266,6 +272,17 @@ class Reconciler:
         mine = (subscriptions.c.tenant_id == tenant.tenant_id, subscriptions.c.stream == stream)
         with self._database.read() as connection:
             return connection.execute(select(subscriptions).where(*mine)).mappings().one_or_none()
+
+
+def _times_of(found: Subscription) -> dict[str, object]:
+    """Return what is stored of what Graph answered, not of what was asked for: it moves expiries as it likes."""
+    now = utc_now()
+    return {
+        "subscription_id": found.subscription_id,
+        "expires_at": found.expires_at,
+        "renewed_at": now,
+        "renew_at": now + (found.expires_at - now) / 2,
+    }
 
 
 def _patience(error: EntraSmsError) -> timedelta:

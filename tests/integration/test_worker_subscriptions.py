@@ -1,6 +1,6 @@
 """The subscriptions of a tenant against a simulated Graph: made, renewed, replaced, and never more than two."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from common.broker.publisher import Publisher
 from common.client_state import ClientStates
 from common.clock import utc_now
 from common.config import Settings
-from common.db import tenants
+from common.db import erasure, tenants
 from common.db.tables import streams, subscriptions
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_credential
@@ -67,6 +67,11 @@ class Caretaker:
     def make_due(self) -> None:
         with self.book.database.write() as connection:
             connection.execute(update(subscriptions).values(renew_at=utc_now()))
+
+    def stop(self, how: Callable[..., object], *arguments: object) -> None:
+        """Pause, resume or erase the tenant."""
+        with self.book.database.write() as connection:
+            how(connection, self.book.tenant_id, *arguments)
 
     def gaps(self) -> list[str]:
         """The streams that were asked for since the last call, for the gap in which nobody was notified."""
@@ -349,3 +354,54 @@ def test_a_tenant_that_is_gone_is_left_alone(caretaker: Caretaker) -> None:
         connection.execute(delete(tenants_table))
     caretaker.look()
     assert caretaker.actual() == {}
+
+
+# A tenant that is paused or removed meanwhile
+
+
+def test_a_paused_tenant_has_no_subscriptions_and_gets_them_again(subscribed: Caretaker) -> None:
+    before = subscribed.ids()
+    subscribed.stop(tenants.pause, "moves", utc_now())
+    subscribed.look()
+    assert (subscribed.actual(), subscribed.rows(), subscribed.gaps()) == ({}, {}, [])
+
+    subscribed.stop(tenants.resume, utc_now())
+    subscribed.look()
+    assert len(subscribed.ids()) == 2
+    assert subscribed.ids() == set(subscribed.actual())
+    assert not subscribed.ids() & before
+    assert subscribed.gaps() == ["groups", "users"]
+
+
+def test_what_a_crash_left_at_graph_goes_with_the_pause(subscribed: Caretaker) -> None:
+    with subscribed.book.database.write() as connection:
+        connection.execute(delete(subscriptions))
+    subscribed.stop(tenants.pause, "moves", utc_now())
+
+    subscribed.look()
+
+    assert subscribed.actual() == {}
+
+
+@pytest.mark.parametrize("stop", [(tenants.pause, "moves", utc_now()), (erasure.erase,)], ids=["paused", "removed"])
+def test_what_is_made_while_the_tenant_is_paused_or_removed_is_deleted_at_once(
+    caretaker: Caretaker, stop: tuple[Any, ...]
+) -> None:
+    def once() -> None:
+        caretaker.endpoint.meanwhile = lambda: None
+        caretaker.stop(*stop)
+
+    caretaker.endpoint.meanwhile = once
+    caretaker.look()
+
+    assert caretaker.endpoint.validations == 2, "of both addresses of the one subscription that was begun"
+    assert (caretaker.actual(), caretaker.rows(), caretaker.gaps()) == ({}, {}, [])
+
+
+def test_the_look_that_a_pause_asks_for_is_not_put_off_by_the_one_under_way(caretaker: Caretaker) -> None:
+    paused_at = utc_now() + timedelta(seconds=1)
+    caretaker.endpoint.meanwhile = lambda: caretaker.stop(tenants.pause, "moves", paused_at)
+
+    caretaker.look()
+
+    assert caretaker.tenant()["reconcile_at"] == paused_at

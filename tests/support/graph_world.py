@@ -3,7 +3,7 @@
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,15 @@ def graph_world(authority: Authority, folder: Path, *, users: int = 3, groups: i
 
 @dataclass
 class Endpoint:
-    """Where notifications go; while it is not `well`, it fails the validation."""
+    """Where notifications go; while it is not `well`, it fails the validation.
+
+    `meanwhile` is what else happens while a validation is under way, and so the subscription is not made yet.
+    """
 
     url: str
     well: bool = True
     validations: int = 0
+    meanwhile: Callable[[], object] = lambda: None
 
 
 @contextmanager
@@ -74,6 +78,7 @@ def endpoint(authority: Authority, folder: Path) -> Iterator[Endpoint]:
             asked = parse_qs(urlsplit(self.path).query).get("validationToken", [""])[0]
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             found.validations += bool(asked)
+            found.meanwhile()
             self.send_response(200 if found.well else 503)
             self.send_header("Content-Type", "text/plain")
             self.send_header("Content-Length", str(len(asked)))
