@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 from common.broker import outgoing
-from common.commands import Verb
+from common.commands import LONGEST_TEXT, Verb
 from common.messages import Stream
 from console import output
 from console.connection import Installation
 from console.reads.advance import Advance, Answer, Look
+
+
+def by() -> dict[str, str]:
+    """Return the field of a command that says who asks: the name of the user on this machine, if it has one."""
+    try:
+        return {"by": getpass.getuser()[:LONGEST_TEXT]}
+    except (KeyError, OSError):
+        return {}
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ def ask(
         BrokerUnavailableError: it is not known to have arrived.
     """
     request_id = str(uuid4())
-    installation.publish(outgoing.command(verb, {"tenant": tenant_id, **fields}, message_id=request_id))
+    installation.publish(outgoing.command(verb, {"tenant": tenant_id, **fields, **by()}, message_id=request_id))
     name = output.shown(tenant_name)
     prefix = f"{name} " if with_name else ""
     return [Asked(tenant_id, name, one, request_id, title=f"{prefix}{one}") for one in answered_by]

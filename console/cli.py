@@ -26,9 +26,11 @@ SUBCOMMANDS = {
     "status": "Show whether everything works, on one screen.",
     "watch": "Show the same live, until you have seen enough.",
     "check": "Find out whether this installation can work, and what to mend.",
+    "results": "Show what came of commands and full syncs.",
     "dead-letters": "Look at messages that could not be done, and replay or drop them.",
     "holds": "Look at removals that were too many, and approve or reject them.",
     "explain": "Tell why a person has this number or none, or is not in the address book.",
+    "command": "Put a command on the queue, as RabbitMQ's pages can.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }

@@ -1,5 +1,6 @@
 """`entra-sms holds approve` and `reject`: who is asked, what goes to the queue, what is made of the answer."""
 
+import getpass
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from tests.support.eventually import eventually
 from tests.support.scripted_worker import React, a_worker, answer_both
 
 LEAVING = 25
+
+USER = getpass.getuser()
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_an_approval_covers_who_was_shown(contoso: Book, entra_sms: EntraSms, am
     commands, said = published(amqp_url, entra_sms, "holds", "approve", "--yes")
 
     assert commands == [
-        {"command": "approve_removals", "tenant": contoso.tenant_id, "hold": hold, "up_to": LEAVING},
+        {"command": "approve_removals", "tenant": contoso.tenant_id, "hold": hold, "up_to": LEAVING, "by": USER},
     ]
     nameless = guid(f"{contoso.tenant_id} 2")
     names = f"Person 01, {nameless}, Person 03, Person 04, Person 05 and 20 more."
@@ -199,7 +202,7 @@ def test_waiting_for_an_approval_ends_with_its_answer(
 def test_a_rejection_names_the_hold(contoso: Book, entra_sms: EntraSms, amqp_url: str, hold: int) -> None:
     commands, said = published(amqp_url, entra_sms, "holds", "reject")
 
-    assert commands == [{"command": "reject_removals", "tenant": contoso.tenant_id, "hold": hold}]
+    assert commands == [{"command": "reject_removals", "tenant": contoso.tenant_id, "hold": hold, "by": USER}]
     assert "This removes none of the 25 people. Users and groups of Contoso are read again in full" in said
 
 

@@ -1,5 +1,6 @@
 """`entra-sms sync`: what goes to the queue, and what is made of the rows that a worker writes."""
 
+import getpass
 import signal
 import threading
 from collections.abc import Iterator
@@ -39,8 +40,8 @@ def test_a_sync_is_queued_as_a_person_would_type_it(contoso: Book, entra_sms: En
     assert "Queued a full sync of Contoso." in full.out
     assert "entra-sms status" in full.out
     assert commands == [
-        {"command": "full_resync", "tenant": contoso.tenant_id, "stream": "*"},
-        {"command": "sync_now", "tenant": contoso.tenant_id, "stream": "users"},
+        {"command": "full_resync", "tenant": contoso.tenant_id, "stream": "*", "by": getpass.getuser()},
+        {"command": "sync_now", "tenant": contoso.tenant_id, "stream": "users", "by": getpass.getuser()},
     ]
 
 
