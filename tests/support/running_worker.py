@@ -66,11 +66,12 @@ class RunningWorker(AbstractContextManager["RunningWorker"]):
         bench.publisher = self._publisher  # type: ignore[assignment]
         database = bench.book.database
         self.inbox = Inbox()
+        self.commands = Commands(settings, database, self._publisher)
         self.dispatch = Dispatch(
             self.inbox,
             bench.advancer(),
             self._publisher,
-            Commands(settings, database, self._publisher),
+            self.commands,
             Lifecycle(database, self._publisher),
         )
         self._results = Results(database, self._publisher)
