@@ -8,9 +8,6 @@ from console import output, times
 from console.choice import typed
 from console.connection import Installation
 
-BY_AN_OPERATOR = "by an operator"
-"""The reason when none was given."""
-
 
 def pause(installation: Installation, tenant: Tenant, reason: str) -> None:
     """Stop reading `tenant` and say what that means; a tenant that is paused stays as it is."""

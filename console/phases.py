@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from common.db.tenants import TenantState
 from console import times
 from console.asked import Asked
 from console.exits import ConsoleError, Exit
@@ -48,7 +49,9 @@ def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> 
         return None
     if pause is None:
         return ConsoleError(f"{asked.tenant_name} was removed meanwhile.")
-    if pause.access_failed and (pause.since >= asked_at or is_still or answer is not None):
+    if pause.state is TenantState.PAUSED and answer is None:
+        return paused(asked.tenant_name, pause.since)
+    if pause.state is TenantState.ACCESS_FAILED and (pause.since >= asked_at or is_still or answer is not None):
         return ConsoleError(
             f"{asked.tenant_name} cannot be read: {pause.reason or 'its access failed.'} "
             f"When it is mended: entra-sms tenants check {_quoted(asked.tenant_name)}",
@@ -57,6 +60,14 @@ def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> 
     if answer is not None:
         return ConsoleError(f"{asked.title}: the sync failed. {answer.error or 'The worker log tells more.'}")
     return None
+
+
+def paused(tenant_name: str, since: datetime) -> ConsoleError:
+    """Return that nothing comes of waiting for a paused tenant."""
+    return ConsoleError(
+        f"{tenant_name} is paused since {times.moment(since)}: nothing of it is read. "
+        f"To go on: entra-sms tenants resume {_quoted(tenant_name)}"
+    )
 
 
 def last_trouble(asked: Asked, look: Look) -> str | None:

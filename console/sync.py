@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from common.commands import Verb
-from common.db.tenants import Tenant
+from common.db.tenants import Tenant, TenantState
 from common.messages import Stream
 from console import output
 from console.answers import see_answered
@@ -18,6 +18,7 @@ from console.connection import Installation
 from console.exits import Exit
 from console.group_choice import one_group
 from console.person_choice import one_person
+from console.phases import paused
 from console.reads import advance
 from console.waiting import Waiting, wait_options
 
@@ -71,7 +72,7 @@ def command(
             raise click.UsageError("--person or --group is one object; it goes with nothing but --tenant and --wait.")
         return _read_object(installation, tenant, person, group, wait=wait, timeout_seconds=timeout_seconds)
     with installation.database.read() as connection:
-        tenants = some_tenants(connection, tenant)
+        tenants = _without_paused(some_tenants(connection, tenant))
         mark = advance.mark(connection, installation.database.now(connection))
     chosen = list(Stream) if stream_name == "both" else [Stream(stream_name)]
     with_name = len(tenants) > 1
@@ -80,6 +81,21 @@ def command(
         _say_what_was_queued(tenants, full=full)
         return Exit.OK
     return Waiting(installation, asked, mark, timeout_seconds).see_through()
+
+
+def _without_paused(tenants: Sequence[Tenant]) -> Sequence[Tenant]:
+    """Return those of `tenants` that are read at all, and name the others.
+
+    Raises:
+        ConsoleError: none is.
+    """
+    read = [tenant for tenant in tenants if tenant.state is not TenantState.PAUSED]
+    if not read:
+        raise paused(output.shown(tenants[0].name), tenants[0].state_since)
+    for tenant in tenants:
+        if tenant.state is TenantState.PAUSED:
+            output.note(f"{output.shown(tenant.name)} is paused, and is left out.")
+    return read
 
 
 def _read_object(
@@ -92,7 +108,7 @@ def _read_object(
     timeout_seconds: float | None,
 ) -> Exit:
     with installation.database.read() as connection:
-        tenant = one_tenant(connection, wanted_tenant)
+        [tenant] = _without_paused([one_tenant(connection, wanted_tenant)])
         wanted = person if person is not None else str(group)
         object_id = _id_of(wanted)
         if object_id is None and person is not None:

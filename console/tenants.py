@@ -173,7 +173,7 @@ def show(installation: Installation, tenant: str | None) -> None:
 
 @command.command(short_help="Stop reading a directory; the address book stays as it is.")
 @click.argument("tenant")
-@click.option("--reason", metavar="TEXT", default=pausing.BY_AN_OPERATOR, help="Why, for whoever looks at it later.")
+@click.option("--reason", metavar="TEXT", default=tenants.BY_AN_OPERATOR, help="Why, for whoever looks at it later.")
 @click.pass_obj
 def pause(installation: Installation, tenant: str, reason: str) -> None:
     """Stop reading a directory until it is resumed.
@@ -185,7 +185,7 @@ def pause(installation: Installation, tenant: str, reason: str) -> None:
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
-    pausing.pause(installation, found, reason.strip() or pausing.BY_AN_OPERATOR)
+    pausing.pause(installation, found, reason.strip() or tenants.BY_AN_OPERATOR)
 
 
 @command.command(short_help="Read a paused directory again.")

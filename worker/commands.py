@@ -31,7 +31,6 @@ from worker.leases import StreamKey, Wishes
 from worker.ledger import Part
 from worker.lifecycle import RENEWAL_PAUSE
 
-PAUSED_BY_OPERATOR = "An operator paused it."
 NAMES_TOLD = 5
 
 log = logging.get("commands")
@@ -204,7 +203,7 @@ class Commands:
             with self._database.write() as connection:
                 now = self._database.now(connection)
                 if ledger.expect(self._database, connection, command.command_id, tenant.tenant_id, Part.STATE):
-                    fresh = tenants.pause(connection, tenant.tenant_id, command.reason or PAUSED_BY_OPERATOR, now)
+                    fresh = tenants.pause(connection, tenant.tenant_id, command.reason or tenants.BY_AN_OPERATOR, now)
                     said = "Paused: nothing of it is read until it is resumed." if fresh else "It was paused already."
                     ledger.answer(connection, [command.command_id], tenant.tenant_id, Part.STATE, now, note=said)
 

@@ -158,6 +158,10 @@ def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:
     connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
 
 
+BY_AN_OPERATOR = "by an operator"
+"""Why a tenant is paused when no reason was given."""
+
+
 def pause(connection: Connection, tenant_id: str, reason: str, now: datetime) -> bool:
     """Stop advancing the tenant, at once; tell whether it was not paused already.
 

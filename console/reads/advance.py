@@ -41,7 +41,7 @@ class Advance:
 class Pause:
     """What keeps a tenant from being advanced, if anything does."""
 
-    access_failed: bool
+    state: TenantState
     reason: str | None
     since: datetime
     throttled_until: datetime | None
@@ -108,9 +108,7 @@ def pauses(connection: Connection, tenant_ids: Collection[str]) -> dict[str, Pau
         columns.tenant_id, columns.state, columns.state_reason, columns.state_since, columns.throttled_until
     ).where(columns.tenant_id.in_(tenant_ids))
     return {
-        row.tenant_id: Pause(
-            row.state == TenantState.ACCESS_FAILED, row.state_reason, row.state_since, row.throttled_until
-        )
+        row.tenant_id: Pause(TenantState(row.state), row.state_reason, row.state_since, row.throttled_until)
         for row in connection.execute(query)
     }
 

@@ -192,3 +192,33 @@ def test_a_timeout_without_waiting_is_a_mistake(entra_sms: EntraSms) -> None:
 
     assert ended.code == 2
     assert "--wait" in ended.err
+
+
+def test_a_paused_tenant_is_not_asked_for_and_is_left_out_of_all(
+    contoso: Book, entra_sms: EntraSms, amqp_url: str
+) -> None:
+    commands: list[dict[str, str]] = []
+    with contoso.database.write() as connection:
+        add_tenant(connection, "Fabrikam", None)
+    contoso.tenant(state="paused", state_reason="moving house")
+    with a_worker(amqp_url, lambda command, _: commands.append(command)):
+        refused = entra_sms("sync", "--tenant", "Contoso", "--full")
+        others = entra_sms("sync", "--tenant", "*")
+        eventually(lambda: commands, what="a command")
+    assert refused.code == 1
+    assert "Contoso is paused since" in refused.words
+    assert "entra-sms tenants resume Contoso" in refused.words
+    assert "Contoso is paused, and is left out." in others.err
+    assert [one["tenant"] for one in commands] == [guid("Fabrikam")]
+
+
+def test_whoever_waits_is_told_when_the_tenant_is_paused_meanwhile(
+    contoso: Book, entra_sms: EntraSms, amqp_url: str
+) -> None:
+    def pause(_command: dict[str, str], _command_id: str) -> None:
+        contoso.tenant(state="paused", state_since=datetime.now(UTC))
+
+    with a_worker(amqp_url, pause):
+        ended = entra_sms("sync", "--wait", "--timeout", "60")
+    assert ended.code == 1
+    assert "Contoso is paused since" in ended.words

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.db.tenants import TenantState
 from common.messages import Stream
 from console import addresses, output, phases, times
 from console.asked import Asked
@@ -41,7 +42,8 @@ ANSWER = Answer(
 
 
 def look(one: Advance = IDLE, *answers: Answer, **pause: Any) -> Look:
-    fields = {"access_failed": False, "reason": None, "since": NOW - timedelta(days=1), "throttled_until": None} | pause
+    active = TenantState.ACTIVE
+    fields = {"state": active, "reason": None, "since": NOW - timedelta(days=1), "throttled_until": None} | pause
     return Look(NOW, {("tenant", Stream.USERS): one}, {"tenant": Pause(**fields)}, answers)
 
 
@@ -96,17 +98,25 @@ def test_the_meter_tells_the_phase(at: Look, total: int | None, detail: str, sho
     assert (meter.detail, meter.total) == (detail, shown_total)
 
 
+FAILED = TenantState.ACCESS_FAILED
+
+
 def failure(at: Look, *, is_still: bool = False) -> Exit | None:
     found = phases.failure(ASKED, at, asked_at=NOW, is_still=is_still)
     return found.code if found else None
 
 
 def test_access_that_fails_now_ends_the_wait_and_access_that_failed_before_may_recover() -> None:
-    assert failure(look(access_failed=True, since=NOW)) is Exit.ACCESS_REFUSED
-    assert failure(look(access_failed=True)) is None
-    assert failure(look(access_failed=True), is_still=True) is Exit.ACCESS_REFUSED
-    assert failure(look(IDLE, replace(ANSWER, outcome="failed"), access_failed=True)) is Exit.ACCESS_REFUSED
-    assert failure(look(IDLE, ANSWER, access_failed=True)) is None
+    assert failure(look(state=FAILED, since=NOW)) is Exit.ACCESS_REFUSED
+    assert failure(look(state=FAILED)) is None
+    assert failure(look(state=FAILED), is_still=True) is Exit.ACCESS_REFUSED
+    assert failure(look(IDLE, replace(ANSWER, outcome="failed"), state=FAILED)) is Exit.ACCESS_REFUSED
+    assert failure(look(IDLE, ANSWER, state=FAILED)) is None
+
+
+def test_nobody_waits_for_a_paused_tenant() -> None:
+    assert failure(look(state=TenantState.PAUSED)) is Exit.FAILED
+    assert failure(look(IDLE, ANSWER, state=TenantState.PAUSED)) is None
 
 
 def test_an_answer_to_somebody_else_is_none() -> None:
