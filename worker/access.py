@@ -32,6 +32,7 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         tenants.c.tenant_id == tenant.tenant_id,
         tenants.c.client_id == tenant.client_id,
         tenants.c.credential == tenant.sealed_credential,
+        tenants.c.cloud.is_not_distinct_from(tenant.cloud),
     )
     with database.write() as connection:
         now = database.now(connection)

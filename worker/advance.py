@@ -200,6 +200,9 @@ class Advancer:
         with self._database.write() as connection:
             row = leases.hold(self._database, connection, turn.lease)
             now = self._database.now(connection)
+            if cursors.leave_former_graph(connection, key, row, turn.client.is_own, now):
+                log.warning("graph_changed", tenant=key.tenant_id, stream=key.stream)
+                row = leases.hold(self._database, connection, turn.lease)
             shape = fingerprint(key.stream, turn.tenant.default_region)
             reason = _reason_for_full(row, shape, now, timedelta(days=self._settings.full_resync_days))
             if reason is not None:

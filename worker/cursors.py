@@ -6,6 +6,7 @@ Every function runs in a transaction that holds the lease (`leases.hold`) and ta
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select
@@ -41,6 +42,26 @@ def lose_live_cursor(connection: Connection, key: StreamKey, row: RowMapping, no
     set_values(connection, key, {"delta_link": None, "next_link": None})
     if row["full_began_at"] is None:
         want_full(connection, key, row, Reason.TOKEN_EXPIRED, now)
+
+
+def leave_former_graph(
+    connection: Connection, key: StreamKey, row: RowMapping, is_own: Callable[[str], bool], now: datetime
+) -> bool:
+    """Forget the links that lead to another Graph than the tenant's, and read it anew; tell whether there were any.
+
+    That is so when a tenant was put into another cloud, or the settings name another Graph. `is_own` tells of a link
+    whether it leads to the right one.
+    """
+    foreign = [name for name in ("delta_link", "next_link", "full_link") if row[name] and not is_own(row[name])]
+    if "delta_link" in foreign:
+        set_values(connection, key, {"delta_link": None, "next_link": None})
+        if row["full_began_at"] is None:
+            want_full(connection, key, row, Reason.FINGERPRINT, now)
+    elif "next_link" in foreign:
+        set_values(connection, key, {"next_link": None})
+    if "full_link" in foreign:
+        restart_full(connection, key, row, now)
+    return bool(foreign)
 
 
 def begin_full(connection: Connection, key: StreamKey, row: RowMapping, fingerprint: str, now: datetime) -> None:

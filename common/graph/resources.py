@@ -1,7 +1,8 @@
 """Which properties are read, and the fingerprint of everything that shapes rows.
 
 Only what is needed is asked for. The select list is baked into Graph's delta tokens: a changed one needs a full round,
-which the fingerprint brings about by itself.
+which the fingerprint brings about by itself. From which Graph a cursor is, its link tells: see
+`worker.cursors.leave_former_graph`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from common.clock import utc_now
 from common.db import tenants
 from common.errors import BadPageError, EntraSmsError
 from common.graph.answers import GraphRefusedError
@@ -121,11 +122,24 @@ def test_a_foreign_link_of_a_delta_page_is_not_followed_and_not_stored(
 def test_a_foreign_link_in_the_database_is_not_followed(bench: Bench, graph: LyingGraph, foreign: str) -> None:
     graph.answers[DELTA] = page(person(ANNA), deltaLink=f"{graph.url}{DELTA}?$deltatoken=1")
     bench.advance()
-    bench.book.stream(Stream.USERS, delta_link=foreign)
-    asked = len(graph.asked)
-    with pytest.raises(BadPageError):
+    for name in ("delta_link", "next_link"):
+        bench.book.stream(Stream.USERS, **{name: foreign})
+        graph.asked.clear()
+        graph.answers[DELTA] = page(person(ANNA), deltaLink=f"{graph.url}{DELTA}?$deltatoken=2")
         bench.advance()
-    assert len(graph.asked) == asked
+        row = bench.row()
+        assert (row["delta_link"], row["next_link"]) == (f"{graph.url}{DELTA}?$deltatoken=2", None)
+    assert graph.strangers_met == 0
+
+
+def test_a_foreign_link_of_a_full_round_in_the_database_begins_it_again(
+    bench: Bench, graph: LyingGraph, foreign: str
+) -> None:
+    bench.book.stream(Stream.USERS, full_began_at=utc_now(), full_reason="operator", full_link=foreign, generation=1)
+    graph.answers[DELTA] = page(person(ANNA), deltaLink=f"{graph.url}{DELTA}?$deltatoken=1")
+    bench.advance()
+    assert (bench.row()["full_began_at"], bench.row()["generation"]) == (None, 2)
+    assert bench.people() == {ANNA}
     assert graph.strangers_met == 0
 
 

@@ -44,9 +44,11 @@ class GraphWorld:
 
 
 @contextmanager
-def graph_world(authority: Authority, folder: Path, *, users: int = 3, groups: int = 0) -> Iterator[GraphWorld]:
+def graph_world(
+    authority: Authority, folder: Path, *, users: int = 3, groups: int = 0, seed: int = 1
+) -> Iterator[GraphWorld]:
     files = authority.issue(folder, "simulator", ["127.0.0.1"])
-    plan = Plan(users=users, groups=groups, tenants=1, seed=1, settings={})
+    plan = Plan(users=users, groups=groups, tenants=1, seed=seed, settings={})
     world = World(plan, Clock(), authority.certificate_file, AccessTokens())
     server = Server(create_app(world), "127.0.0.1", 0, *files)
     server.start()
