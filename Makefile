@@ -13,10 +13,10 @@ options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call optio
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke chaos test test-long load check audit bench lock venv clean
+.PHONY: help demo smoke chaos test test-long load check audit bench screenshots lock venv clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Run the whole system on this machine, with a lively company: SECONDS, USERS, GROUPS, WORKERS, SEED
 	@$(BIN)/python -m deploy.local.demo $(options)
@@ -51,6 +51,9 @@ audit: $(READY) ## Ask OSV over the network whether anything is known against th
 
 bench: $(READY) ## Measure; ARGS goes to the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(READY) ## Take the pictures of docs/operations.md anew, of RabbitMQ's pages in a real run (2 minutes)
+	@$(BIN)/python -m deploy.local.screenshots
 
 lock: $(READY) ## Pin what pyproject.toml asks for in requirements*.txt; ARGS=--upgrade takes the newest versions
 	$(LOCK) $(ARGS) -o requirements.txt
