@@ -28,9 +28,10 @@ def of_command(command: RowMapping, parts: Sequence[Any], seconds: float) -> str
     failed = [part for part in parts if part.error is not None]
     if failed:
         first = failed[0]
-        who = f"{first.name}, {first.part}: " if len(parts) > 1 else ""
+        if len(parts) == 1:
+            return f"{asked} failed: {first.error}"
         more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
-        return f"{asked} failed in {len(failed)} of {len(parts)} parts. {who}{first.error}{more}"
+        return f"{asked} failed in {len(failed)} of {len(parts)} parts. {first.name}, {first.part}: {first.error}{more}"
     notes = [command["note"], *dict.fromkeys(part.note for part in parts)]
     told = [one for one in notes if one]
     if told:
@@ -52,10 +53,12 @@ def _whose(command: RowMapping, parts: Sequence[Any]) -> str:
 
 
 def _counts(row: Mapping[str, Any]) -> str:
-    return (
-        f"{row['objects']:,} objects on {row['pages']:,} pages; {row['added']:,} added, {row['changed']:,} changed, "
-        f"{row['removed']:,} removed"
-    )
+    objects, pages = _plural(row["objects"], "object"), _plural(row["pages"], "page")
+    return f"{objects} on {pages}; {row['added']:,} added, {row['changed']:,} changed, {row['removed']:,} removed"
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def _span(seconds: float) -> str:

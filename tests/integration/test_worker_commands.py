@@ -285,7 +285,7 @@ def test_a_part_that_fails_is_told_with_its_reason(bench: Bench) -> None:
     [told] = [one for one in tell(bench) if "asked" in one]
     assert (told["outcome"], told["troubles_in_all"]) == ("failed", 1)
     assert told["troubles"][0]["error"] == "The client secret has expired. Make a new one."
-    assert told["summary"].endswith("failed in 1 of 1 parts. The client secret has expired. Make a new one.")
+    assert told["summary"].endswith("sync_now of Contoso failed: The client secret has expired. Make a new one.")
 
 
 def test_a_full_round_that_nobody_asked_for_is_told_too(bench: Bench) -> None:
