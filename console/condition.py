@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from common.config import Settings
 from common.db.tenants import Tenant, TenantState
 from common.messages import Stream
-from console import choice, hold_words, times
+from console import choice, expiry, hold_words, times
 from console.output import number, plural, shown
 from console.reads import advance, holds, overview
 from console.reads.advance import Advance
@@ -53,6 +53,7 @@ class Condition:
             *(trouble for one in self.advances if (trouble := self._stream_trouble(one))),
             *self._held(),
             *self._subscription_troubles(),
+            *self._credential_troubles(),
         ]
 
     @property
@@ -116,6 +117,11 @@ class Condition:
             why = f" {shown(self.subscription_trouble)}" if self.subscription_trouble else ""
             text = f"{' and '.join(missing)}: no subscription at Graph, {every}{why}"
             yield self._trouble(Kind.UNSUBSCRIBED, text, is_critical=False)
+
+    def _credential_troubles(self) -> Iterator[Trouble]:
+        text = expiry.warning(self.tenant, self.now)
+        if text is not None and expiry.is_urgent(self.tenant, self.now):
+            yield self._trouble(Kind.CREDENTIAL, f"{text} {choice.typed(self.tenant)}", is_critical=False)
 
     def _trouble(self, kind: Kind, text: str, *, is_critical: bool) -> Trouble:
         return Trouble(kind, text, is_critical, tenant=shown(self.tenant.name))

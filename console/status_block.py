@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from common.db.tenants import TenantState
-from console import choice, condition, hold_words, output, state_word, times
+from console import choice, condition, expiry, hold_words, output, state_word, times
 from console.condition import Condition
 from console.reads.overview import Size
 
@@ -32,6 +32,8 @@ def _facts(one: Condition) -> Iterator[tuple[str, str]]:
         yield f"{part.stream} sync", condition.freshness(part, one.now, total=total)
     yield "lag", _lag(one)
     yield "subscriptions", _subscriptions(one)
+    if expiry.warning(one.tenant, one.now) is not None:
+        yield "credential", f"expires {expiry.in_words(one.tenant, one.now)}"
     if one.tenant.state is TenantState.PAUSED:
         for hold in one.holds:
             yield "held", hold_words.trouble(hold)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, update
 
 from common import logging
 from common.db.engine import Database
@@ -18,6 +18,9 @@ from worker import ledger
 from worker.ledger import Part
 
 SLOW_POLL = timedelta(minutes=15)
+
+EXPIRED = frozenset({"AADSTS7000222", "AADSTS1000502"})
+"""How Entra refuses a client secret and a certificate that have expired."""
 
 log = logging.get("access")
 
@@ -39,6 +42,8 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         values = {"state": TenantState.ACCESS_FAILED, "state_code": code, "state_reason": str(error)}
         active = tenants.c.state == TenantState.ACTIVE
         fresh = connection.execute(update(tenants).where(refused, active).values(**values, state_since=now)).rowcount
+        if code in EXPIRED:
+            _note_expired(connection, refused, now)
         known = and_(refused, tenants.c.state == TenantState.ACCESS_FAILED)
         if not fresh and not connection.execute(update(tenants).where(known).values(values)).rowcount:
             return
@@ -47,6 +52,12 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         )
     if fresh:
         log.error("access_failed", tenant=tenant.tenant_id, code=code, reason=str(error))
+
+
+def _note_expired(connection: Connection, refused: ColumnElement[bool], now: datetime) -> None:
+    """Entra knows better than whoever noted a later day, or none: it has expired, now at the latest."""
+    later = or_(tenants.c.credential_expires_at.is_(None), tenants.c.credential_expires_at > now)
+    connection.execute(update(tenants).where(refused, later).values(credential_expires_at=now))
 
 
 def note_recovered(database: Database, tenant: Tenant) -> None:

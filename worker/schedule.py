@@ -1,4 +1,4 @@
-"""The timers: streams are advanced now and then, subscriptions looked at, and what there is to tell is told.
+"""The timers: streams are advanced now and then, subscriptions and credentials looked at, and what there is is told.
 
 What is due is claimed by moving its time on, in one transaction: any number of workers share the timers.
 """
@@ -22,6 +22,7 @@ from common.db.tables import streams, tenants
 from common.db.tenants import TenantState
 from common.errors import BrokerUnavailableError, EntraSmsError
 from common.messages import Reason, Stream, SyncRequest
+from worker.expiry import Expiries
 from worker.leases import StreamKey
 from worker.results import Results
 from worker.subscriptions import Reconciler
@@ -48,6 +49,7 @@ class Schedule:
         self._publisher = publisher
         self._reconciler = reconciler
         self._results = results
+        self._expiries = Expiries(database)
         self._reconciliations = ThreadPoolExecutor(RECONCILIATIONS_AT_ONCE, thread_name_prefix="subscriptions")
         self._under_way: list[Future[None]] = []
         self._stopping = threading.Event()
@@ -70,6 +72,7 @@ class Schedule:
         while not self._stopping.wait(TICK_SECONDS):
             self._tick(self._poll)
             self._tick(self._look_at_subscriptions)
+            self._tick(self._expiries.look)
             self._tick(self._results.tell)
 
     def _tick(self, task: Callable[[], None]) -> None:

@@ -121,6 +121,19 @@ def test_due_tenants_are_claimed_once_by_however_many_schedules(full_book: Book)
     assert len(claimed) == len(set(claimed)) == TENANTS
 
 
+def test_a_credential_that_expires_is_told(small_book: Book) -> None:
+    small_book.tenant(credential_expires_at=utc_now() + timedelta(days=3))
+    timers = Timers(small_book)
+    timers.schedule.start()
+    try:
+        eventually(
+            lambda: any(body.get("what") == "credential_expires" for body in timers.publisher.bodies),
+            what="the warning on its queue",
+        )
+    finally:
+        timers.schedule.stop()
+
+
 def test_what_is_not_due_is_left_alone(small_book: Book) -> None:
     timers = Timers(small_book)
     for stream in Stream:
