@@ -11,12 +11,13 @@ from common.broker import outgoing
 from common.clock import utc_now
 from common.cloud import DEFAULT, Cloud
 from common.db import tenants
-from common.db.tenants import Agreement, Tenant
+from common.db.tenants import Agreement, Tenant, TenantState
 from common.errors import BrokerUnavailableError
 from common.graph.credentials import ClientCertificate, ClientSecret, Credential, Credentials
 from common.messages import Reason, Stream, SyncRequest
 from console import output
 from console.access import require_access
+from console.choice import typed
 from console.connection import Installation
 from console.exits import ConsoleError, Exit
 from console.tenant_form import given_removal_limit, moment_of, stored_values
@@ -57,7 +58,9 @@ def enrol(
             now=installation.database.now(connection),
         )
     output.say(f"{'Added' if is_new else 'Updated'} {values['name']}.")
-    if nudge(installation, values["tenant_id"]):
+    if stored is not None and stored.state is TenantState.PAUSED:
+        output.say(f"It stays paused. To go on: entra-sms tenants resume {typed(stored)}")
+    elif nudge(installation, values["tenant_id"]):
         beginning = "The first sync begins now." if is_new else "The new settings are used from now on."
         output.say(f"{beginning} Watch it with: entra-sms status")
 

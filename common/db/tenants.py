@@ -98,7 +98,7 @@ def save(
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
-    Either way it is active, its streams are due at once, and its subscriptions are looked at. Without a credential or a
+    It is active, unless it is paused; its streams are due at once, and its subscriptions are looked at. Without a credential or a
     `removal_limit` a known tenant keeps its own; a new one gets the usual limit.
     """
     values: dict[str, object] = {
@@ -109,21 +109,20 @@ def save(
         "default_region": default_region,
         "agreement_reference": agreement.reference,
         "agreement_date": agreement.signed_on,
-        "state": TenantState.ACTIVE,
-        "state_code": None,
-        "state_reason": None,
-        "state_since": now,
         "reconcile_at": now,
     }
     if sealed_credential is not None:
         values |= _of_credential(sealed_credential, credential_expires_at)
     if removal_limit is not None:
         values |= {"removal_limit_count": removal_limit.count, "removal_limit_percent": removal_limit.percent}
-    known = connection.execute(update(tenants).where(tenants.c.tenant_id == tenant_id).values(values)).rowcount > 0
+    active = {"state": TenantState.ACTIVE, "state_code": None, "state_reason": None, "state_since": now}
+    mine = tenants.c.tenant_id == tenant_id
+    known = connection.execute(update(tenants).where(mine).values(values)).rowcount > 0
     if known:
+        connection.execute(update(tenants).where(mine, tenants.c.state != TenantState.PAUSED).values(active))
         make_due(connection, tenant_id, now)
         return False
-    connection.execute(insert(tenants).values(tenant_id=tenant_id, created_at=now, **values))
+    connection.execute(insert(tenants).values(tenant_id=tenant_id, created_at=now, **values, **active))
     rows = [{"tenant_id": tenant_id, "stream": stream, "next_poll_at": now} for stream in Stream]
     connection.execute(insert(streams), rows)
     return True

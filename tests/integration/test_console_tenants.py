@@ -174,6 +174,17 @@ def test_a_known_tenant_is_updated_and_keeps_what_is_not_given(
     assert entra_sms("tenants", "check").code == 0
 
 
+def test_a_paused_tenant_stays_paused_when_its_settings_change(
+    entra_sms: EntraSms, given: dict[str, str], sqlite_url: str, directory: Simulator
+) -> None:
+    assert entra_sms(*add(given)).code == 0
+    assert entra_sms("tenants", "pause", "--reason", "moving house", str(saved(sqlite_url)[0].name)).code == 0
+    renamed = entra_sms("tenants", "add", "--tenant-id", directory.tenant_id, "--name", "Nordwind AG")
+    assert "It stays paused. To go on: entra-sms tenants resume" in " ".join(renamed.out.split())
+    [tenant] = saved(sqlite_url)
+    assert (tenant.name, tenant.state, tenant.state_reason) == ("Nordwind AG", TenantState.PAUSED, "moving house")
+
+
 def test_the_removal_limit_is_changed_by_what_is_given_of_it(
     entra_sms: EntraSms, given: dict[str, str], sqlite_url: str, directory: Simulator
 ) -> None:
