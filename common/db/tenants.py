@@ -98,8 +98,8 @@ def save(
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
-    It is active, unless it is paused; its streams are due at once, and its subscriptions are looked at. Without a credential or a
-    `removal_limit` a known tenant keeps its own; a new one gets the usual limit.
+    It is active, unless it is paused; its streams are due at once, and its subscriptions are looked at. Without a
+    credential or a `removal_limit` a known tenant keeps its own; a new one gets the usual limit.
     """
     values: dict[str, object] = {
         "name": name,
