@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.engine import RowMapping
 
 from common import logging
@@ -68,14 +68,10 @@ class Reconciler:
         Raises:
             DatabaseUnavailableError: it could not be noted; whatever else goes wrong is.
         """
-        with self._database.read() as connection:
-            tenant = tenant_rows.get(connection, tenant_id)
-            asked = ledger.waiting(connection, tenant_id, Part.SUBSCRIPTIONS)
-            asked_for_access = ledger.waiting(connection, tenant_id, Part.ACCESS)
-        if tenant is None:
+        if (tenant := self._proven(tenant_id)) is None:
             return
-        if asked_for_access:
-            prove_access(self._database, self._clients.of, tenant, asked_for_access)
+        with self._database.read() as connection:
+            asked = ledger.waiting(connection, tenant_id, Part.SUBSCRIPTIONS)
         try:
             self._seal_anew(tenant)
             again_in, trouble = self._again_in(tenant), None
@@ -105,18 +101,30 @@ class Reconciler:
             unmoved = tenants.c.reconcile_at == tenant.reconcile_at
             connection.execute(update(tenants).where(mine, unmoved).values(reconcile_at=now + again_in))
 
+    def _proven(self, tenant_id: str) -> Tenant | None:
+        """Return the tenant, with its access proven first if a command asks for that; None if it is gone."""
+        with self._database.read() as connection:
+            tenant = tenant_rows.get(connection, tenant_id)
+            asked = ledger.waiting(connection, tenant_id, Part.ACCESS)
+        if tenant is None or not asked:
+            return tenant
+        prove_access(self._database, self._clients.of, tenant, asked)
+        with self._database.read() as connection:
+            return tenant_rows.get(connection, tenant_id)
+
     def _answer(
         self, connection: Connection, tenant: Tenant, asked: Sequence[str], trouble: str | None, now: datetime
     ) -> None:
         """Answer those who asked for a renewal."""
         table = subscriptions.c
-        alive = connection.scalar(
-            select(func.count()).where(table.tenant_id == tenant.tenant_id, table.expires_at > now)
+        alive = select(table.stream, table.expires_at).where(
+            table.tenant_id == tenant.tenant_id, table.expires_at > now
         )
-        error = trouble if self._settings.public_url else WITHOUT_SUBSCRIPTIONS
-        said = f"{alive} subscriptions, the next to expire lives"
-        until = connection.scalar(select(func.min(table.expires_at)).where(table.tenant_id == tenant.tenant_id))
-        note = f"{said} until {until:%Y-%m-%d %H:%M} UTC." if until is not None else None
+        said = [f"{row.stream} until {row.expires_at:%Y-%m-%d %H:%M} UTC" for row in connection.execute(alive)]
+        note = f"Subscriptions: {', '.join(sorted(said, reverse=True)) or 'none'}."
+        error = trouble or (tenant.state_reason if tenant.state is TenantState.ACCESS_FAILED else None)
+        if not self._settings.public_url:
+            error = WITHOUT_SUBSCRIPTIONS
         ledger.answer(connection, asked, tenant.tenant_id, Part.SUBSCRIPTIONS, now, error=error, note=note)
 
     def _again_in(self, tenant: Tenant) -> timedelta:

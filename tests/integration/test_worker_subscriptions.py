@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -12,12 +13,13 @@ from sqlalchemy import delete, select, update
 from common.broker.publisher import Publisher
 from common.client_state import ClientStates
 from common.clock import utc_now
+from common.commands import Command, Verb
 from common.config import Settings
 from common.db import erasure, tenants
-from common.db.tables import streams, subscriptions
+from common.db.tables import results, streams, subscriptions
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_credential
-from common.graph.client import Subscription
+from common.graph.client import GraphClient, Subscription
 from common.graph.credentials import ClientSecret
 from common.messages import Reason, Stream
 from common.secrets import Vault
@@ -27,6 +29,8 @@ from tests.support.book import SECRET_KEY, Book, add_tenant, book
 from tests.support.graph_world import Endpoint, GraphWorld, endpoint, graph_world
 from tests.support.recording_publisher import RecordingPublisher
 from worker.clients import Clients
+from worker.commands import Commands
+from worker.results import Results
 from worker.subscriptions import Reconciler
 
 OTHER_KEY = "another key of the tests, of 32 characters or more"
@@ -405,3 +409,84 @@ def test_the_look_that_a_pause_asks_for_is_not_put_off_by_the_one_under_way(care
     caretaker.look()
 
     assert caretaker.tenant()["reconcile_at"] == paused_at
+
+
+# Commands
+
+
+def command(caretaker: Caretaker, verb: Verb, command_id: str = "c1") -> None:
+    made = Command(verb, "*", None, command_id)
+    publisher = cast("Publisher", caretaker.publisher)
+    Commands(caretaker.settings(), caretaker.book.database, publisher).carry_out(made)
+
+
+def answers(caretaker: Caretaker) -> dict[str, tuple[str, str]]:
+    """Tell what there is to tell; the outcome and the sentence of each command so far."""
+    Results(caretaker.book.database, cast("Publisher", RecordingPublisher())).tell()
+    with caretaker.book.database.read() as connection:
+        return {row.command_id: (row.outcome, row.summary) for row in connection.execute(select(results))}
+
+
+def test_a_renewal_that_is_asked_for_is_made_and_answered(subscribed: Caretaker) -> None:
+    before = {stream: row["renewed_at"] for stream, row in subscribed.rows().items()}
+    with subscribed.book.database.write() as connection:
+        connection.execute(update(subscriptions).values(renewed_at=utc_now() - timedelta(minutes=11)))
+    command(subscribed, Verb.RENEW_SUBSCRIPTIONS)
+    assert answers(subscribed) == {}
+    subscribed.look()
+    assert all(row["renewed_at"] > before[stream] for stream, row in subscribed.rows().items())
+    outcome, said = answers(subscribed)["c1"]
+    assert outcome == "done"
+    assert said.startswith("renew_subscriptions of Simulated: Subscriptions: users until 20")
+
+
+def test_who_asks_for_a_renewal_is_told_why_there_is_none(caretaker: Caretaker) -> None:
+    command(caretaker, Verb.RENEW_SUBSCRIPTIONS)
+    caretaker.look(public_url="")
+    assert answers(caretaker)["c1"][0] == "failed"
+    assert "ENTRA_SMS_PUBLIC_URL is not set" in answers(caretaker)["c1"][1]
+    command(caretaker, Verb.RENEW_SUBSCRIPTIONS, "c2")
+    caretaker.endpoint.well = False
+    caretaker.look()
+    assert "The webhook must be reachable" in answers(caretaker)["c2"][1]
+
+
+def test_the_access_is_proven_when_it_is_asked_for_and_a_tenant_recovers_by_it(subscribed: Caretaker) -> None:
+    subscribed.book.tenant(state="access_failed", state_reason="The client secret has expired.")
+    command(subscribed, Verb.RENEW_SUBSCRIPTIONS, "before")
+    subscribed.look()
+    assert answers(subscribed)["before"] == (
+        "failed",
+        "renew_subscriptions of Simulated failed: The client secret has expired.",
+    )
+    command(subscribed, Verb.CHECK_ACCESS)
+    subscribed.look()
+    works = "check_access of Simulated: The access works: User.Read.All, Group.Read.All, GroupMember.Read.All."
+    assert answers(subscribed)["c1"] == ("done", works)
+    assert subscribed.tenant()["state"] == "active"
+
+
+def test_an_access_that_does_not_work_is_an_answer_and_the_tenant_is_marked(subscribed: Caretaker) -> None:
+    subscribed.world.tenant.application.client_secret = "another"
+    command(subscribed, Verb.CHECK_ACCESS)
+    subscribed.look()
+    outcome, said = answers(subscribed)["c1"]
+    assert outcome == "failed"
+    assert "AADSTS7000215" in said
+    assert subscribed.tenant()["state"] == "access_failed"
+
+
+def test_a_command_that_comes_during_a_look_is_answered_by_the_next(subscribed: Caretaker) -> None:
+    listing = GraphClient.subscriptions
+
+    def command_meanwhile(client: GraphClient) -> list[Subscription]:
+        if not answers(subscribed):
+            command(subscribed, Verb.CHECK_ACCESS)
+        return listing(client)
+
+    with patch.object(GraphClient, "subscriptions", command_meanwhile):
+        subscribed.look()
+    assert answers(subscribed) == {}
+    assert subscribed.tenant()["reconcile_at"] <= utc_now()
+    subscribed.look()
+    assert answers(subscribed)["c1"][0] == "done"

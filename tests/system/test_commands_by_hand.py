@@ -167,7 +167,8 @@ def test_every_command_is_carried_out_and_answered(desk: Desk) -> None:
 
     answer = desk.command(Verb.RENEW_SUBSCRIPTIONS)
     assert answer["outcome"] == "done"
-    assert answer["summary"].startswith("renew_subscriptions of Nordwind: 2 subscriptions")
+    assert answer["summary"].startswith("renew_subscriptions of Nordwind: Subscriptions: users until 20")
+    assert ", groups until 20" in answer["summary"]
 
     answer = desk.command(Verb.CHECK_ACCESS, tenant=system.simulated().domain)
     works = "check_access of Nordwind: The access works: User.Read.All, Group.Read.All, GroupMember.Read.All."
