@@ -1,5 +1,6 @@
 """Credentials of a tenant: certificates beside secrets, and a change of which nobody notices anything."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,19 @@ class TestChange:
         assert "the old one stays in use" in ended.words
         assert stored.credential == ClientSecret(NEW)
 
+    def test_it_is_proven_by_three_sign_ins_in_a_row_besides_the_check(
+        self, entra_sms: EntraSms, directory: Simulator, tmp_path: Path
+    ) -> None:
+        directory.control("PUT", "/credentials", {"new_client_secret": NEW})
+
+        def sign_ins() -> int:
+            by_status = directory.control("GET", "/statistics")["requests"]["POST /<tenant>/oauth2/v2.0/token"]
+            return int(by_status["200"])
+
+        before = sign_ins()
+        assert entra_sms("tenants", "credential", "--client-secret-file", file(tmp_path, NEW)).code == 0
+        assert sign_ins() == before + 3 + 1
+
     @pytest.mark.parametrize("trouble", ["unknown", "permission", "unreachable"])
     def test_while_the_new_one_does_not_work_the_old_one_stays(
         self, entra_sms: EntraSms, directory: Simulator, stored: Stored, tmp_path: Path, trouble: str
@@ -288,6 +302,39 @@ class TestChange:
         ended = entra_sms("tenants", "credential")
         assert ended.code == 2
         assert "--client-secret-file PATH or --certificate-file PATH" in ended.words
+
+
+@pytest.mark.usefixtures("_added")
+class TestExpiry:
+    """What is shown of the end of a credential."""
+
+    @pytest.mark.parametrize(
+        ("left", "is_shown", "is_trouble"),
+        [
+            (timedelta(days=31), False, False),
+            (timedelta(days=29), True, False),
+            (timedelta(days=6), True, True),
+            (timedelta(days=-1), True, True),
+        ],
+        ids=str,
+    )
+    def test_the_status_shows_it_a_month_before_and_calls_it_a_trouble_a_week_before(
+        self,
+        entra_sms: EntraSms,
+        directory: Simulator,
+        sqlite_url: str,
+        left: timedelta,
+        is_shown: bool,
+        is_trouble: bool,
+    ) -> None:
+        at = datetime.now(UTC) + left
+        Book(Database.from_url(sqlite_url), directory.tenant_id).tenant(credential_expires_at=at)
+        [tenant] = json.loads(entra_sms("status", "--json").out)["tenants"]
+        told = [trouble for trouble in tenant["troubles"] if trouble.startswith("The credential expire")]
+        assert len(told) == is_trouble
+        assert not told or told[0].endswith("give it with: entra-sms tenants credential Nordwind")
+        shown = " ".join(entra_sms("status").out.split())
+        assert (f"credential expires {at.date()}" in shown) == is_shown
 
 
 @pytest.mark.usefixtures("_added")

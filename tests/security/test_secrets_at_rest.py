@@ -16,12 +16,13 @@ from common.config import load
 from common.db.tables import metadata, tenants
 from common.db.tenants import seal_credential
 from common.errors import SettingsError
-from common.graph.credentials import ClientSecret
+from common.graph.credentials import ClientCertificate, ClientSecret
 from common.secrets import Vault
 from deploy.local.postgres import Cluster
 from deploy.local.runs import Run
 from tests.support.bench import Bench, settings
 from tests.support.book import SECRET_KEY, Book, add_tenant, book
+from tests.support.certificates import self_signed
 from tests.support.eventually import eventually
 from tests.support.searching import files_below, holding, holds
 from worker.clients import Clients
@@ -79,6 +80,19 @@ def test_no_backup_of_the_rows_holds_a_client_secret(stored: Stored) -> None:
     dump = "\n".join(rows).encode()
     assert holds(dump, stored.control)
     assert not holds(dump, stored.secret)
+
+
+def test_no_backup_of_the_rows_holds_a_private_key(stored: Stored) -> None:
+    made = self_signed()
+    certificate = ClientCertificate(made.pem.decode(), made.key_pem().decode())
+    vault = Vault(load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY}))
+    stored.book.tenant(credential=seal_credential(vault, certificate))
+    with stored.book.database.read() as connection:
+        dump = str(connection.execute(select(tenants)).all()).encode()
+    body = made.key_pem().decode().splitlines()[1:-1]
+    assert holds(dump, stored.control)
+    assert not [line for line in [*body, *made.pem.decode().splitlines()[1:-1]] if holds(dump, line)]
+    assert holds(certificate.private_key_pem.encode(), body[0])
 
 
 def test_a_backup_without_its_key_opens_nothing_and_says_so(stored: Stored) -> None:

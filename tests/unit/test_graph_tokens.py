@@ -1,20 +1,25 @@
 """Access tokens: fetched once, renewed when asked, and what Entra's refusals say in plain words."""
 
+import base64
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qs
 
+import jwt
 import pytest
 import requests
 import responses
+from cryptography.hazmat.primitives import hashes
 
 from common import logging as our_logging
 from common.errors import AccessError, RetryLaterError
 from common.graph.answers import GraphUnavailableError
-from common.graph.credentials import ClientSecret, Credentials
+from common.graph.credentials import ClientCertificate, ClientSecret, Credentials
 from common.graph.http import VerifiedSession
 from common.graph.tokens import REFUSALS, Tokens
+from tests.support.certificates import self_signed
 from tests.support.graph import (
     DISCOVERY,
     GRAPH,
@@ -84,6 +89,23 @@ def test_the_scope_is_all_that_was_consented_to_in_the_configured_graph(
     allow_login(mock)
     tokens(renew=False)
     assert f"scope={GRAPH}/.default".replace(":", "%3A").replace("/", "%2F") in str(mock.calls[-1].request.body)
+
+
+def test_a_certificate_signs_by_ps256_and_is_named_by_its_sha256_digest(mock: responses.RequestsMock) -> None:
+    made = self_signed()
+    allow_login(mock)
+    certificate = ClientCertificate(made.pem.decode(), made.key_pem().decode())
+
+    assert Tokens(Credentials(TENANT, "app-1", certificate), VerifiedSession(settings()))(renew=False) == "a-token"
+
+    form = parse_qs(str(mock.calls[-1].request.body))
+    assert "client_secret" not in form
+    header = jwt.get_unverified_header(form["client_assertion"][0])
+    digest = base64.urlsafe_b64encode(made.certificate.fingerprint(hashes.SHA256())).decode().rstrip("=")
+    assert (header["alg"], header["x5t#S256"].rstrip("=")) == ("PS256", digest)
+    public = made.key.public_key()
+    claims = jwt.decode(form["client_assertion"][0], public, algorithms=["PS256"], audience=TOKEN)
+    assert claims["iss"] == claims["sub"] == "app-1"
 
 
 # Refusals
