@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select, update
 
 from common.commands import Command
 from common.db.engine import Database
-from common.db.tables import command_parts, commands
+from common.db.tables import command_parts, commands, tenants
 
 SAME_AGAIN = timedelta(hours=1)
 """So long a command without a message id that comes again is taken for the one with the same body."""
@@ -113,7 +113,14 @@ def refuse(
 
 
 def expect(database: Database, connection: Connection, command_id: str, tenant_id: str, part: Part) -> bool:
-    """Note that a part of a command is to be done; tell whether it is still to be done."""
+    """Note that a part of a command is to be done; tell whether it is still to be done.
+
+    Of a tenant that was removed since it was meant there is nothing to be done. The lock makes who removes it wait, and
+    comes before those of the streams (`common.db.erasure`).
+    """
+    there = select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id).with_for_update(key_share=True)
+    if connection.scalar(there) is None:
+        return False
     row = {"command_id": command_id, "tenant_id": tenant_id, "part": part}
     connection.execute(database.insert(command_parts).values(row).on_conflict_do_nothing())
     mine = (command_parts.c.command_id == command_id, command_parts.c.tenant_id == tenant_id)

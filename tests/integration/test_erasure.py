@@ -16,8 +16,9 @@ from common.errors import LeaseLostError
 from common.messages import Stream
 from tests.support.book import Book, book, guid
 from tests.support.eventually import eventually
-from worker import leases
-from worker.leases import StreamKey
+from worker import leases, ledger
+from worker.leases import StreamKey, Wishes
+from worker.ledger import Part
 
 NOW = datetime.now(UTC)
 
@@ -111,6 +112,26 @@ def test_who_changes_the_state_and_then_the_streams_commits_before_the_tenant_is
         assert set(counts(made.database, made.tenant_id).values()) == {0}
 
 
+def test_a_command_that_is_noted_is_noted_before_the_tenant_is_erased(postgresql_url: str) -> None:
+    with book(postgresql_url) as made, made.database.write() as connection:
+        key = StreamKey(made.tenant_id, Stream.USERS)
+        connection.execute(insert(commands).values(command_id="one", digest="", received_at=NOW, asked={}))
+        assert ledger.expect(made.database, connection, "one", made.tenant_id, Part.USERS)
+        with _erasing(made):
+            leases.note_wishes(connection, key, Wishes(request_ids=("one",)), NOW)
+            connection.commit()
+
+        assert set(counts(made.database, made.tenant_id).values()) == {0}
+
+
+def test_nothing_is_expected_of_a_tenant_that_is_gone(contoso: Book) -> None:
+    with contoso.database.write() as connection:
+        connection.execute(insert(commands).values(command_id="one", digest="", received_at=NOW, asked={}))
+        erasure.erase(connection, contoso.tenant_id)
+
+        assert not ledger.expect(contoso.database, connection, "one", contoso.tenant_id, Part.USERS)
+
+
 @contextmanager
 def _erasing(made: Book) -> Iterator[None]:
     """Erase the tenant beside the block, which begins when the erasure waits for somebody and ends it by a commit."""
@@ -129,7 +150,7 @@ def _erasing(made: Book) -> Iterator[None]:
 def test_a_pause_that_waits_for_a_page_fences_off_the_worker(postgresql_url: str) -> None:
     with book(postgresql_url) as made:
         key = StreamKey(made.tenant_id, Stream.USERS)
-        lease = leases.acquire(made.database, key, "one", 60.0, leases.Wishes())
+        lease = leases.acquire(made.database, key, "one", 60.0, Wishes())
         assert lease is not None
 
         def pause() -> None:
