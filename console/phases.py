@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 from common.db.tenants import TenantState
@@ -54,7 +55,7 @@ def failure(asked: Asked, look: Look, *, asked_at: datetime, is_still: bool) -> 
     if pause.state is TenantState.ACCESS_FAILED and (pause.since >= asked_at or is_still or answer is not None):
         return ConsoleError(
             f"{asked.tenant_name} cannot be read: {pause.reason or 'its access failed.'} "
-            f"When it is mended: entra-sms tenants check {_quoted(asked.tenant_name)}",
+            f"When it is mended: entra-sms tenants check {shlex.quote(asked.tenant_name)}",
             Exit.ACCESS_REFUSED,
         )
     if answer is not None:
@@ -66,7 +67,7 @@ def paused(tenant_name: str, since: datetime) -> ConsoleError:
     """Return that nothing comes of waiting for a paused tenant."""
     return ConsoleError(
         f"{tenant_name} is paused since {times.moment(since)}: nothing of it is read. "
-        f"To go on: entra-sms tenants resume {_quoted(tenant_name)}"
+        f"To go on: entra-sms tenants resume {shlex.quote(tenant_name)}"
     )
 
 
@@ -106,7 +107,3 @@ def _throttled(asked: Asked, look: Look) -> str:
     if pause is None or pause.throttled_until is None or pause.throttled_until <= look.now:
         return ""
     return f"; Graph asks for a pause, on again {times.until(pause.throttled_until, look.now)}"
-
-
-def _quoted(name: str) -> str:
-    return f"'{name}'" if " " in name else name

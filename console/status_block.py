@@ -32,7 +32,7 @@ def _facts(one: Condition) -> Iterator[tuple[str, str]]:
         yield f"{part.stream} sync", condition.freshness(part, one.now, total=total)
     yield "lag", _lag(one)
     yield "subscriptions", _subscriptions(one)
-    if expiry.warning(one.tenant, one.now) is not None:
+    if one.tenant.credential_expires_at is not None:
         yield "credential", f"expires {expiry.in_words(one.tenant, one.now)}"
     if one.tenant.state is TenantState.PAUSED:
         for hold in one.holds:
