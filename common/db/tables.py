@@ -25,6 +25,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
+    true,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -92,6 +94,14 @@ tenants = Table(
     Column("subscription_trouble", Text, comment="why there are no working subscriptions; polling goes on"),
     Column("removal_limit_count", Integer, comment="so many may leave in a day unasked; null: the usual limit"),
     Column("removal_limit_percent", Integer, comment="or so much of the book; null: the usual limit"),
+    Column(
+        "disabled_are_recipients",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="people whose account is disabled",
+    ),
+    Column("guests_are_recipients", Boolean, nullable=False, server_default=true()),
     Column("created_at", Moment, nullable=False),
 )
 
