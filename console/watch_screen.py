@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from common.db.tenants import TenantState
 from common.messages import Mode, Stream
 from console import explained_changes, output, queue_words, status_table, times
 from console.choice import NO_TENANT_YET
@@ -83,7 +84,7 @@ def _sections(database: Seen[Picture], broker: Seen[Broker], width: int) -> list
         return [wrong]
     if not conditions:
         return [wrong, Section("", 1, lambda _: Text(NO_TENANT_YET))]
-    full = [(one, part) for one in conditions for part in one.advances if part.full_began_at is not None]
+    full = [(one, part) for one in conditions for part in _full_advances(one)]
     return [
         wrong,
         Section("", len(conditions), lambda rows: _tenants(conditions[:rows], width), has_headings=True),
@@ -101,8 +102,14 @@ def _sections(database: Seen[Picture], broker: Seen[Broker], width: int) -> list
 def _urgency(one: Condition) -> tuple[bool, bool, bool, str]:
     """Return what orders tenants: those with troubles first, then those that are read in full."""
     troubles = one.troubles
-    is_read = any(part.full_began_at is not None for part in one.advances)
-    return (not any(trouble.is_critical for trouble in troubles), not troubles, not is_read, one.tenant.name)
+    is_critical = any(trouble.is_critical for trouble in troubles)
+    return (not is_critical, not troubles, not _full_advances(one), one.tenant.name)
+
+
+def _full_advances(one: Condition) -> list[Advance]:
+    """Return the streams that are being read in full; what a pause holds up is not under way."""
+    is_paused = one.tenant.state is TenantState.PAUSED
+    return [part for part in one.advances if part.full_began_at is not None and not is_paused]
 
 
 def _troubles(troubles: Sequence[Trouble], width: int) -> RenderableType:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
+from common.db import tenants
 from common.db.migrations import upgrade
 from common.db.tables import changes
 from common.messages import Stream
@@ -95,6 +96,16 @@ def test_one_tenant_is_watched_alone(contoso: Book, sqlite_url: str) -> None:
             other.round(Stream.USERS, guid("another"), reason="calendar")
             await_line(watch, "Nordwind", "regular full sync")
             assert not watch.shows("Contoso")
+
+
+def test_a_full_sync_that_a_pause_holds_up_is_not_under_way(contoso: Book, sqlite_url: str) -> None:
+    contoso.stream(Stream.USERS, full_began_at=datetime.now(UTC), full_objects=700)
+    with on(sqlite_url) as watch:
+        await_line(watch, "Contoso users", "700 people")
+        with contoso.database.write() as connection:
+            tenants.pause(connection, contoso.tenant_id, "moves", datetime.now(UTC))
+        await_line(watch, "Contoso", "paused")
+        assert not watch.shows("Full syncs under way")
 
 
 # How it ends
