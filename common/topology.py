@@ -10,6 +10,9 @@ so a new argument is a new queue name.
       dead.*       -> sync.dead-letters    what could not be done, with the reason in the headers
       result.*     -> sync.results         what came of commands and full rounds, to be read with "Get messages"
     queues sync.delayed.<n>s               wait n seconds, then return to sync.requests
+
+    exchange addressbook (topic)           what changed in the address book; consumers bring their own queues
+      contact.*, group.*, membership.*
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from common.commands import Verb
 from common.messages import LifecycleEvent, Stream
 
 EXCHANGE = "sync"
+EVENTS = "addressbook"
+"""The exchange of the events: the one place where messages carry people (docs/events.md)."""
 REQUESTS = "sync.requests"
 LIFECYCLE = "sync.lifecycle"
 COMMANDS = "sync.commands"
@@ -103,6 +108,7 @@ def queues() -> tuple[Queue, ...]:
 def declare(channel: Channel) -> None:
     """Declare all of it; harmless when it is there already."""
     channel.exchange_declare(EXCHANGE, "topic", durable=True)
+    channel.exchange_declare(EVENTS, "topic", durable=True)
     for queue in queues():
         channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
         for key in queue.keys:

@@ -33,6 +33,8 @@ class Outgoing:
     message_id: str = field(default_factory=lambda: str(uuid4()))
     correlation_id: str | None = None
     """The message id of what it answers."""
+    is_mandatory: bool = True
+    """Whether it is an error that no queue takes it."""
 
 
 def request(message: SyncRequest, *, delay_seconds: float = 0.0) -> Outgoing:
@@ -81,6 +83,21 @@ def result(kind: str, body: Mapping[str, Any], *, message_id: str, command_id: s
     )
 
 
+def event(body: Mapping[str, Any], *, queue: str | None = None) -> Outgoing:
+    """Return an event of the address book (`common.events`) for whoever is bound, or for one `queue` alone.
+
+    The same change makes the same message id, however often it is published. That nobody is bound is no error; that
+    there is no such queue is.
+    """
+    headers: dict[str, str | int] = {"x-tenant": body["tenant_id"]}
+    if "sequence" in body:
+        headers["x-sequence"] = body["sequence"]
+    message = Outgoing("" if queue else topology.EVENTS, queue or body["event"], body["event"], _json(body), headers)
+    if queue:
+        return message
+    return replace(message, message_id=f"{body['tenant_id']}/{body['sequence']}", is_mandatory=False)
+
+
 def dead_letter(
     body: bytes, *, queue: str, message_type: str, reason: str, error: str, message_id: str = "", replays: int = 0
 ) -> Outgoing:
@@ -94,6 +111,10 @@ def dead_letter(
         headers[REPLAYS_HEADER] = replays
     letter = Outgoing(topology.EXCHANGE, topology.REJECTED_KEY, _fitting(message_type), body, headers)
     return replace(letter, message_id=_fitting(message_id)) if message_id else letter
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _fitting(text: str) -> str:

@@ -218,7 +218,11 @@ class Publisher:
         )
         try:
             self._channel.basic_publish(
-                message.exchange, message.routing_key, message.body, properties=properties, mandatory=True
+                message.exchange,
+                message.routing_key,
+                message.body,
+                properties=properties,
+                mandatory=message.is_mandatory,
             )
         except AMQPError as error:
             _fail(confirmed, f"RabbitMQ refused to take a message: {type(error).__name__}.")

@@ -279,9 +279,28 @@ changes = Table(
     Column("member_id", Guid, comment="of a membership change"),
     Column("fields", JSON, comment="which columns changed; never their values"),
     Column("reason", Text, nullable=False),
+    Column("unpublished", Boolean, comment="true: still to be told to consumers; null: nothing to do"),
     Index(None, "tenant_id", "object_id"),
     Index(None, "tenant_id", "kind", "at"),
-    comment="Append-only feed of what happened to which id; no personal values.",
+    comment="Append-only feed of what happened to which id; no personal values. Also the outbox of events.",
+)
+UNPUBLISHED = changes.c.unpublished.is_not(None)
+"""Rows that wait to be told, by a mark each: rows become visible in another order than that of their numbers."""
+Index(
+    "ix_changes_unpublished",
+    changes.c.tenant_id,
+    changes.c.sequence,
+    postgresql_where=UNPUBLISHED,
+    sqlite_where=UNPUBLISHED,
+)
+
+duties = Table(
+    "duties",
+    metadata,
+    Column("duty", Text, primary_key=True, comment="feed"),
+    Column("holder", Text, nullable=False),
+    Column("held_until", Moment, nullable=False),
+    comment="What one worker at a time does for all; whoever dies over it is followed by another.",
 )
 
 commands = Table(

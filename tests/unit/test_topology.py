@@ -57,7 +57,11 @@ def test_the_shortest_delay_that_fits_is_taken(delay: float, queue: str) -> None
 def test_everything_is_declared_durable_and_bound() -> None:
     channel = Mock()
     topology.declare(channel)
-    channel.exchange_declare.assert_called_once_with("sync", "topic", durable=True)
+    assert [call.args for call in channel.exchange_declare.call_args_list] == [
+        ("sync", "topic"),
+        ("addressbook", "topic"),
+    ]
+    assert all(call.kwargs["durable"] for call in channel.exchange_declare.call_args_list)
     assert all(call.kwargs["durable"] for call in channel.queue_declare.call_args_list)
     assert len(channel.queue_declare.call_args_list) == len(topology.queues())
     assert len(channel.queue_bind.call_args_list) == 5
