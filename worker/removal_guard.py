@@ -23,7 +23,7 @@ from common import logging
 from common.db.engine import batches
 from common.db.tables import changes, contacts, groups, held_removals, holds, rechecks, streams
 from common.messages import Mode, Reason, Stream
-from worker import cursors
+from worker import cursors, results
 from worker.book import Counts, Writer
 
 WINDOW = timedelta(days=1)
@@ -57,7 +57,7 @@ def hold_back(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> set[
     if rows:
         writer.connection.execute(insert(held_removals), rows)
         _forget_doubts(writer, stream, fresh)
-        _count_up(writer, stream, last_number + len(rows))
+        _count_up(writer, stream, last_number, len(rows))
     return set(object_ids)
 
 
@@ -77,7 +77,7 @@ def hold_back_unseen(writer: Writer, stream: Stream, unseen: ColumnElement[bool]
         ).where(fresh)
         columns = ["tenant_id", "stream", "object_id", "number", "noted_at"]
         writer.connection.execute(insert(held_removals).from_select(columns, rows))
-        _count_up(writer, stream, last_number + count)
+        _count_up(writer, stream, last_number, count)
     return fresh
 
 
@@ -215,9 +215,13 @@ def _last_number(writer: Writer, hold_id: int) -> int:
     return last
 
 
-def _count_up(writer: Writer, stream: Stream, last_number: int) -> None:
-    writer.connection.execute(update(holds).where(holds.c.hold_id == writer.hold_id).values(last_number=last_number))
-    log.warning("removals_wait", tenant=writer.tenant_id, stream=stream, held=count_held(writer, stream))
+def _count_up(writer: Writer, stream: Stream, last_number: int, more: int) -> None:
+    number = last_number + more
+    writer.connection.execute(update(holds).where(holds.c.hold_id == writer.hold_id).values(last_number=number))
+    held = count_held(writer, stream)
+    log.warning("removals_wait", tenant=writer.tenant_id, stream=stream, held=held)
+    if last_number == 0:
+        results.note_hold(writer.connection, writer.tenant_id, stream, int(writer.hold_id or 0), held, writer.now)
 
 
 def _forget_doubts(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> None:

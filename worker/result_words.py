@@ -19,8 +19,20 @@ def of_round(tenant: str, row: Mapping[str, Any], seconds: float) -> str:
     return f"{tenant}: all {row['stream']} were read in {_span(seconds)} ({reason}): {_counts(row)}."
 
 
-def of_command(command: RowMapping, parts: Sequence[Any], seconds: float) -> str:
-    """Return what came of a command; `parts` are rows of `command_parts` with the tenant's `name`."""
+def of_hold(tenant: str, stream: str, hold_id: int, held: int) -> str:
+    """Return that removals wait for a decision, and what to type."""
+    what = "1 removal waits" if held == 1 else f"{held:,} removals wait"
+    return (
+        f"{tenant}, {stream}: {what} for a decision, since they are more than may leave in a day unasked. "
+        f"Look at them: entra-sms holds show {hold_id}"
+    )
+
+
+def of_command(command: RowMapping, parts: Sequence[Any], held: Sequence[int], seconds: float) -> str:
+    """Return what came of a command; `parts` are rows of `command_parts` with the tenant's `name`.
+
+    `held` are the numbers of the open holds of what it was about.
+    """
     if command["problem"] is not None:
         right = f" Right is for example: {command['note']}" if command["note"] else ""
         return f"Refused. {command['problem']}{right}"
@@ -40,7 +52,8 @@ def of_command(command: RowMapping, parts: Sequence[Any], seconds: float) -> str
     if not parts:
         return f"{asked}: there was nothing to do."
     total = {count: sum(getattr(part, count) for part in parts) for count in COUNTS}
-    return f"{asked} was done in {_span(seconds)}: {_counts(total)}."
+    but = f" Removals are held: entra-sms holds show {held[0]}" if held else ""
+    return f"{asked} was done in {_span(seconds)}: {_counts(total)}.{but}"
 
 
 def _whose(command: RowMapping, parts: Sequence[Any]) -> str:

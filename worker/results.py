@@ -19,8 +19,9 @@ from common.broker import outgoing
 from common.broker.publisher import Publisher
 from common.clock import to_text
 from common.db.engine import Database
-from common.db.tables import command_parts, commands, results, tenants
+from common.db.tables import command_parts, commands, holds, results, tenants
 from common.db.tenants import TenantState
+from common.messages import Stream
 from worker import ledger, result_words
 from worker.result_words import COUNTS
 
@@ -89,6 +90,24 @@ def note_round(connection: Connection, row: Mapping[str, Any]) -> None:
         reason=str(row["reason"]),
         seconds=round(seconds, 1),
         **{count: row[count] for count in COUNTS},
+    )
+
+
+def note_hold(connection: Connection, tenant_id: str, stream: Stream, hold_id: int, held: int, now: datetime) -> None:
+    """Tell that removals are held, and wait for a decision."""
+    name = connection.scalar(select(tenants.c.name).where(tenants.c.tenant_id == tenant_id))
+    note(
+        connection,
+        kind="warning",
+        outcome="warning",
+        summary=result_words.of_hold(str(name), stream, hold_id, held),
+        now=now,
+        tenant_id=tenant_id,
+        tenant=name,
+        stream=str(stream),
+        what="removals_held",
+        hold=hold_id,
+        held=held,
     )
 
 
@@ -187,6 +206,7 @@ def _note_command(connection: Connection, command: RowMapping, now: datetime) ->
     failed = [part for part in parts if part.error is not None]
     tenant_ids = {part.tenant_id for part in parts}
     refused = command["problem"] is not None
+    held = _open_holds(connection, parts)
     seconds = (now - command["received_at"]).total_seconds()
     facts: dict[str, object] = {
         "asked": command["asked"],
@@ -203,18 +223,26 @@ def _note_command(connection: Connection, command: RowMapping, now: datetime) ->
             **{count: sum(getattr(part, count) for part in parts) for count in COUNTS},
             "troubles": [_trouble(part) for part in failed[:TROUBLES_TOLD]] or None,
             "troubles_in_all": len(failed) or None,
+            "held": [{"tenant_id": one.tenant_id, "hold": one.hold_id} for one in held] or None,
         }
     note(
         connection,
         kind="command",
         outcome="refused" if refused else "failed" if failed else "done",
-        summary=result_words.of_command(command, parts, seconds),
+        summary=result_words.of_command(command, parts, [one.hold_id for one in held], seconds),
         now=now,
         tenant_id=tenant_ids.pop() if len(tenant_ids) == 1 else None,
         command_id=command["command_id"],
         **facts,
     )
     log.info("result", command=command["asked"].get("command"), failed=len(failed), refused=refused)
+
+
+def _open_holds(connection: Connection, parts: Sequence[Row[Any]]) -> Sequence[Any]:
+    """Return the open holds of the streams that a command was about: whoever asked thinks that all is done."""
+    about = {(part.tenant_id, part.part) for part in parts}
+    query = select(holds.c.tenant_id, holds.c.stream, holds.c.hold_id).where(holds.c.ended_at.is_(None))
+    return [one for one in connection.execute(query.order_by(holds.c.hold_id)) if (one.tenant_id, one.stream) in about]
 
 
 def _trouble(part: Row[Any]) -> dict[str, str]:

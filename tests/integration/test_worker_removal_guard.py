@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
+from common.db.tables import results
 from common.db.tenants import RemovalLimit
 from common.messages import Stream
 from tests.support.book import book, guid, lent_book
@@ -141,6 +143,22 @@ def test_every_further_removal_is_held_as_well(full: Pen) -> None:
     assert full.held()[PEOPLE[200]] == MANY + 1
     assert len(full.held()) == MANY + 1
     assert len(full.holds()) == 1
+
+
+def test_operators_are_told_of_each_hold_once(full: Pen) -> None:
+    leave(full, *PEOPLE[:MANY])
+    leave(full, *PEOPLE[:MANY], PEOPLE[200])
+    full.full_round(Stream.USERS, [person(one) for one in PEOPLE[100:]])
+    with full.database.read() as connection:
+        told = list(connection.execute(select(results).where(results.c.kind == "warning")))
+    [hold] = full.holds()
+    assert [(one.outcome, one.tenant_id, one.body["hold"], one.body["held"]) for one in told] == [
+        ("warning", full.book.tenant_id, hold["hold_id"], MANY)
+    ]
+    assert told[0].summary == (
+        "Contoso, users: 31 removals wait for a decision, since they are more than may leave in a day unasked. "
+        f"Look at them: entra-sms holds show {hold['hold_id']}"
+    )
 
 
 def test_everything_but_removals_goes_on(full: Pen) -> None:

@@ -200,13 +200,15 @@ def decide_about_removals(desk: Desk) -> list[str]:
         system.simulated().call("DELETE", f"users/{person['object_id']}")
 
     def hold() -> dict[str, Any]:
-        [found] = rows(system, "SELECT hold_id, last_number FROM holds WHERE ended_at IS NULL")
-        assert found["last_number"] >= LEAVING - 20
-        return found
+        found = rows(system, "SELECT hold_id, last_number FROM holds WHERE ended_at IS NULL")
+        assert found
+        assert found[0]["last_number"] >= LEAVING - 20
+        return found[0]
 
     held = eventually(hold, within_seconds=60, what="removals that are held")
     answer = desk.command(Verb.REJECT_REMOVALS, hold=held["hold_id"])
     assert answer["outcome"] == "done"
+    assert "Removals are held: entra-sms holds show" in answer["summary"]
     held = eventually(hold, within_seconds=60, what="removals that are held anew")
     refused = desk.command(Verb.APPROVE_REMOVALS, hold=held["hold_id"], up_to=held["last_number"] + 1)
     assert (refused["outcome"], "is too high" in refused["problem"]) == ("refused", True)
