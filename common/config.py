@@ -96,6 +96,14 @@ class Settings(BaseSettings):
     subscription_check_seconds: float = Field(
         3600.0, ge=1.0, le=86_400.0, description="Whether Graph still has the subscriptions is asked this often."
     )
+    publish_events: bool = Field(
+        False,
+        description="Whether every change of the address book is published on the exchange `addressbook`, with the "
+        "person or group as it is: `true` or `false`.",
+    )
+    changes_days: float = Field(
+        400.0, ge=32.0, le=36_500.0, description="What happened to whom is kept for this many days; ids, no values."
+    )
     webhook_bind: str = Field("127.0.0.1:8080", description="Address and port on which the webhook listens.")
     webhook_tls_certificate: Path | None = Field(
         None, description="PEM certificate chain, if the webhook itself speaks TLS; empty: a proxy in front does."

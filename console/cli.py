@@ -31,6 +31,8 @@ SUBCOMMANDS = {
     "holds": "Look at removals that were too many, and approve or reject them.",
     "explain": "Tell why a person has this number or none, or is not in the address book.",
     "command": "Put a command on the queue, as RabbitMQ's pages can.",
+    "changes": "Show every change of the address book, and follow them.",
+    "snapshot": "Put the whole address book on the queue of a program that begins to follow.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }

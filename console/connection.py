@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from sqlalchemy import event
@@ -22,6 +23,7 @@ from common.secrets import Vault
 from console import addresses
 
 PUBLISH_SECONDS = 3.0
+PUBLISH_ALL_SECONDS = 30.0
 
 
 class Installation:
@@ -70,6 +72,17 @@ class Installation:
         """
         try:
             self._publisher.publish(message, timeout_seconds=PUBLISH_SECONDS)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(f"{error} {self.broker_place}") from None
+
+    def publish_all(self, messages: Sequence[Outgoing]) -> None:
+        """Put many messages on their queues and wait for all confirms.
+
+        Raises:
+            BrokerUnavailableError: as for `publish`; some of them may have arrived.
+        """
+        try:
+            self._publisher.publish_all(messages, timeout_seconds=PUBLISH_ALL_SECONDS)
         except BrokerUnavailableError as error:
             raise BrokerUnavailableError(f"{error} {self.broker_place}") from None
 

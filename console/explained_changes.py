@@ -42,11 +42,11 @@ def in_words(event: Event) -> str:
 def _what(event: Event) -> str:
     group = shown(event.group_name) if event.group_name else f"the group {event.group_id}"
     match event.kind:
-        case "contact.added":
+        case "contact.added" | "group.added":
             return "came into the address book"
-        case "contact.removed":
+        case "contact.removed" | "group.removed":
             return "left the address book"
-        case "contact.changed":
+        case "contact.changed" | "group.changed":
             return f"{_fields_in_words(event.fields)} changed"
         case "membership.added":
             return f"joined {group}"

@@ -74,6 +74,17 @@ def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> No
     if stale:
         values = {"generation": writer.generation, "member_type": bindparam("of_type")}
         writer.connection.execute(update(memberships).where(*_edge_key(writer)).values(values), stale)
+    _tell_types(writer, [key for key, edge in said.items() if not edge.removed and _is_retyped(edge, held.get(key))])
+
+
+def _is_retyped(edge: Edge, held: tuple[int, str] | None) -> bool:
+    return held is not None and held[1] != edge.member_type
+
+
+def _tell_types(writer: Writer, keys: list[tuple[str, str]]) -> None:
+    """Tell memberships anew of which the member's type was not known: whether they show depends on it."""
+    for kind in ("membership.removed", "membership.added"):
+        writer.record(kind, [_edge_entry(key) for key in keys])
 
 
 def _keep_edges(writer: Writer, group_ids: list[str]) -> None:
@@ -170,6 +181,8 @@ def _add(writer: Writer, items: list[Item]) -> None:
     )
     ids = [item.object_id for item in items]
     writer.record("group.added", [{"object_id": object_id} for object_id in ids])
+    # Of a group that was only a part so far there are memberships; nobody was told of them while it was not there.
+    writer.record("membership.added", [_edge_entry(key) for key in _edges_of(writer, ids)])
     writer.counts.added += len(items)
     # Between full rounds a restored group looks like a new one, also one that was deleted before it was ever known.
     restored = writer.removed_before("group.removed", ids) if writer.full else set(ids)

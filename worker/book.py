@@ -63,7 +63,8 @@ class Writer:
 
     `generation` is the number of the latest full round, under way or ended: rows that are seen get it. `full` tells
     that the page comes from a full round, where a property that is not mentioned was never set. `hold_id` names the
-    stream's open hold (`worker.removal_guard`), if there is one.
+    stream's open hold (`worker.removal_guard`), if there is one. `publishes` tells that consumers are told of each
+    change (`worker.feed`).
     """
 
     database: Database
@@ -77,6 +78,7 @@ class Writer:
     recheck_at: datetime
     removal_limit: RemovalLimit
     hold_id: int | None
+    publishes: bool = False
     counts: Counts = field(default_factory=Counts)
 
     def record(self, kind: str, entries: Sequence[dict[str, Any]]) -> None:
@@ -84,7 +86,7 @@ class Writer:
         if not entries:
             return
         common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
-        empty = {"member_id": None, "fields": None}
+        empty = {"member_id": None, "fields": None, "unpublished": self._unpublished}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
         self.counts.by_kind[kind] += len(entries)
 
@@ -104,12 +106,18 @@ class Writer:
             member_id,
             null(),
             literal(str(self.reason)),
+            literal(self._unpublished, changes.c.unpublished.type),
         ).where(which)
-        columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason"]
+        columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason", "unpublished"]
         self.connection.execute(insert(changes).from_select(columns, record))
         count = self.connection.execute(delete(table).where(which)).rowcount
         self.counts.removed += count
         self.counts.by_kind[kind] += count
+
+    @property
+    def _unpublished(self) -> bool | None:
+        """The mark of a change that `worker.feed` is to publish."""
+        return True if self.publishes else None
 
     def recheck(self, stream: Stream, what: str, object_ids: Sequence[str]) -> None:
         """Note objects to be read themselves: `what` is ``object`` (their properties) or ``members``."""

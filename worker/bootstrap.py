@@ -16,6 +16,7 @@ from worker.advance import Advancer
 from worker.clients import Clients
 from worker.commands import Commands
 from worker.dispatch import Dispatch
+from worker.feed import Feed
 from worker.inbox import Inbox
 from worker.lifecycle import Lifecycle
 from worker.results import Results
@@ -42,12 +43,13 @@ class Worker:
         self._consumer = Consumer(settings, "worker", QUEUES, PREFETCH)
         self._inbox = Inbox()
         clients = Clients(settings)
+        holder = f"{process_name('worker')}#{uuid4().hex[:8]}"
         advancer = Advancer(
             settings,
             self._database,
             self._publisher,
             clients,
-            holder=f"{process_name('worker')}#{uuid4().hex[:8]}",
+            holder=holder,
             has_waiting=self._inbox.has_waiting,
             stopping=self._stopping.is_set,
         )
@@ -61,6 +63,7 @@ class Worker:
         reconciler = Reconciler(settings, self._database, self._publisher, clients)
         results = Results(self._database, self._publisher)
         self._schedule = Schedule(settings, self._database, self._publisher, reconciler, results)
+        self._feed = Feed(self._database, self._publisher, holder) if settings.publish_events else None
         self._watch = Watch(settings, self._database, self._consumer, self._inbox)
 
     def run(self) -> None:
@@ -80,7 +83,11 @@ class Worker:
         for thread in pool:
             thread.start()
         self._schedule.start()
-        self._watch.started([*pool, threading.current_thread(), self._schedule.is_alive])
+        alive = [self._schedule.is_alive]
+        if self._feed is not None:
+            self._feed.start()
+            alive.append(self._feed.is_alive)
+        self._watch.started([*pool, threading.current_thread(), *alive])
         log.info("worker_started", threads=len(pool))
         try:
             self._consumer.run(self._dispatch.receive)
@@ -90,6 +97,8 @@ class Worker:
                 thread.join()
             self._dispatch.close()
             self._schedule.stop()
+            if self._feed is not None:
+                self._feed.stop()
             self._watch.stop()
             self._publisher.close()
             self._database.close()

@@ -83,6 +83,7 @@ class Turn:
             recheck_at=now + timedelta(seconds=self.settings.follow_up_seconds[0]),
             removal_limit=self.tenant.removal_limit,
             hold_id=row["hold_id"],
+            publishes=self.settings.publish_events,
         )
 
     def apply(self, writer: Writer, items: Sequence[Item]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, select, tuple_
-from sqlalchemy.engine import RowMapping
 
 from common import events
 from common.db.engine import batches
@@ -63,7 +62,9 @@ def is_published() -> ColumnElement[bool]:
     return and_(is_visible(), in_book)
 
 
-def _rows(connection: Connection, table: Table, tenant_id: str, object_ids: Collection[str]) -> Iterator[RowMapping]:
+def _rows(
+    connection: Connection, table: Table, tenant_id: str, object_ids: Collection[str]
+) -> Iterator[dict[str, Any]]:
     for batch in batches(sorted(object_ids)):
         query = select(table).where(table.c.tenant_id == tenant_id, table.c.object_id.in_(batch))
-        yield from connection.execute(query).mappings()
+        yield from map(dict, connection.execute(query).mappings())

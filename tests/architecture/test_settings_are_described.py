@@ -24,6 +24,8 @@ def default_text(variable: str) -> str:
     value: Any = Settings.model_fields[variable.removeprefix(PREFIX).lower()].default
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(f"{part:g}" for part in value)
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)

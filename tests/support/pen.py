@@ -47,6 +47,7 @@ class Pen:
     generation: int = 1
     region: str | None = "PL"
     removal_limit: RemovalLimit = USUAL_REMOVAL_LIMIT
+    publishes: bool = False
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -95,6 +96,7 @@ class Pen:
                 recheck_at=self.now + timedelta(seconds=15),
                 removal_limit=self.removal_limit,
                 hold_id=connection.scalar(select(streams.c.hold_id).where(*self._of(stream))),
+                publishes=self.publishes,
             )
 
     def _of(self, stream: Stream) -> tuple[Any, ...]:

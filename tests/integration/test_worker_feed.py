@@ -1,0 +1,414 @@
+"""The feed of events: what is published of which change, in which order, at least once, whoever dies over it."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from sqlalchemy import func, select, update
+
+from common import config, topology
+from common.broker.publisher import Publisher
+from common.db.engine import Database
+from common.db.tables import UNPUBLISHED, changes, duties
+from common.db.tenants import RemovalLimit
+from common.errors import BrokerUnavailableError
+from common.messages import Stream
+from tests.support.book import Book, add_tenant, book, guid
+from tests.support.eventually import eventually
+from tests.support.follower import following, visible_book
+from tests.support.mortal_broker import MortalBroker
+from tests.support.pen import Pen, gone, group, member, person
+from worker.duties import leave, take
+from worker.feed import BATCH, Feed
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
+ANNA, BEN, CARL, STAFF, BOARD, PRINTER = map(guid, ("anna", "ben", "carl", "staff", "board", "printer"))
+NUMBER = "+48 601 234 567"
+
+
+class Listener:
+    """A queue that is bound to all events; what is taken from it is checked against its schema."""
+
+    def __init__(self, amqp_url: str, queue: str = "listener", kind: str = "quorum") -> None:
+        self._parameters = pika.URLParameters(amqp_url)
+        self._queue = queue
+        with pika.BlockingConnection(self._parameters) as connection:
+            channel = connection.channel()
+            topology.declare(channel)
+            channel.queue_declare(queue, durable=True, arguments={"x-queue-type": kind})
+            channel.queue_bind(queue, topology.EVENTS, "#")
+
+    def take(self) -> list[dict[str, Any]]:
+        """Take all that waits, in order."""
+        found = []
+        with pika.BlockingConnection(self._parameters) as connection:
+            channel = connection.channel()
+            while (message := channel.basic_get(self._queue, auto_ack=True))[0] is not None:
+                method, properties, body = message
+                event = json.loads(body)
+                see_valid(event)
+                assert method.routing_key == properties.type == event["event"]
+                assert properties.headers["x-tenant"] == event["tenant_id"]
+                assert properties.headers["x-sequence"] == event["sequence"]
+                assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
+                found.append(event | {"message_id": properties.message_id})
+        return found
+
+
+def see_valid(event: dict[str, Any]) -> None:
+    schema = json.loads((SCHEMAS / f"{event['event']}.schema.json").read_text())
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(event)
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """What happened to whom."""
+    found = []
+    for event in events:
+        if "membership" in event:
+            found.append((event["event"], event["membership"]["group_id"], event["membership"]["member_id"]))
+        else:
+            found.append((event["event"], event[event["event"].partition(".")[0]]["object_id"]))
+    return found
+
+
+@dataclass
+class Scene:
+    """A book, its pen, the feed of one worker, and a listener."""
+
+    book: Book
+    amqp_url: str
+    publisher: Publisher
+    feed: Feed
+    listener: Listener
+
+    @property
+    def pen(self) -> Pen:
+        return Pen(self.book, publishes=True)
+
+    def publish(self) -> list[dict[str, Any]]:
+        """Publish until nothing waits; what the listener got."""
+        while self.feed.publish():
+            pass
+        return self.listener.take()
+
+    def waiting(self) -> int:
+        return waiting(self.book.database)
+
+
+def waiting(database: Database) -> int:
+    with database.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(changes).where(UNPUBLISHED)).scalar_one())
+
+
+@contextmanager
+def publisher_to(amqp_url: str) -> Iterator[Publisher]:
+    publisher = Publisher(config.load({"ENTRA_SMS_AMQP_URL": amqp_url}), "tests")
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+@pytest.fixture
+def scene(database_url: str, amqp_url: str) -> Iterator[Scene]:
+    with book(database_url) as found, publisher_to(amqp_url) as publisher:
+        feed = Feed(found.database, publisher, "one")
+        yield Scene(found, amqp_url, publisher, feed, Listener(amqp_url))
+
+
+def test_each_change_is_one_event_with_what_the_book_holds(scene: Scene) -> None:
+    scene.pen.users(person(ANNA, displayName="Anna Nowak", mobilePhone=NUMBER, mail="anna@contoso.example"))
+    scene.pen.groups(group(STAFF, member(ANNA), member(PRINTER, "device")))
+
+    contact, team, *edges = scene.publish()
+
+    assert contact["contact"]["display_name"] == "Anna Nowak"
+    assert contact["contact"]["phone"] == NUMBER.replace(" ", "")
+    assert contact["tenant_id"] == scene.book.tenant_id
+    assert team["group"] == {"object_id": STAFF, "display_name": "Staff", "mail": None, "kind": None}
+    assert {(edge["membership"]["member_id"], edge["membership"]["member_type"]) for edge in edges} == {
+        (ANNA, "user"),
+        (PRINTER, "device"),
+    }
+    assert scene.waiting() == 0
+    assert scene.publish() == []
+
+
+def test_a_change_says_which_fields_and_one_that_no_consumer_sees_is_not_told(scene: Scene) -> None:
+    scene.pen.users(person(ANNA, displayName="Anna Nowak", mobilePhone=NUMBER))
+    scene.publish()
+
+    scene.pen.users(person(ANNA, displayName="Anna Kowalska", mobilePhone=NUMBER))
+    scene.pen.users(person(ANNA, displayName="Anna Kowalska", mobilePhone=NUMBER, usageLocation="PL"))
+
+    [changed] = scene.publish()
+    assert (changed["event"], changed["fields"]) == ("contact.changed", ["display_name"])
+    assert scene.waiting() == 0
+
+
+def test_who_is_removed_is_told_by_the_id_alone(scene: Scene) -> None:
+    scene.pen.users(person(ANNA, displayName="Anna Nowak", mobilePhone=NUMBER))
+    scene.publish()
+
+    scene.pen.users(gone(ANNA))
+
+    [removed] = scene.publish()
+    assert (removed["event"], removed["contact"]) == ("contact.removed", {"object_id": ANNA})
+
+
+def test_of_who_came_and_went_before_anything_was_published_only_the_removal_is_told(scene: Scene) -> None:
+    scene.pen.users(person(ANNA, displayName="Anna Nowak"))
+    scene.pen.users(person(ANNA, displayName="Anna Kowalska"))
+    scene.pen.users(gone(ANNA))
+
+    assert told(scene.publish()) == [("contact.removed", ANNA)]
+
+
+def test_a_membership_shows_when_its_member_does_whichever_is_published_first(scene: Scene) -> None:
+    scene.pen.groups(group(STAFF, member(ANNA)))
+    assert told(scene.publish()) == [("group.added", STAFF)]
+
+    scene.pen.users(person(ANNA))
+
+    [arrived] = scene.publish()
+    assert (arrived["event"], arrived["groups"]) == ("contact.added", [STAFF])
+
+
+def test_who_comes_back_comes_with_the_groups_that_show_again(scene: Scene) -> None:
+    scene.pen.users(person(ANNA))
+    scene.pen.groups(group(STAFF, member(ANNA)))
+    scene.pen.groups(group(BOARD, member(ANNA)))
+    scene.pen.users(gone(ANNA))
+    scene.pen.groups(group(BOARD, member(ANNA, **{"@removed": {"reason": "deleted"}}), name="Staff"))
+    scene.publish()
+
+    scene.pen.users(person(ANNA))
+
+    [arrived] = scene.publish()
+    assert (arrived["event"], arrived["groups"]) == ("contact.added", [STAFF])
+
+
+def test_the_members_of_a_group_that_was_a_part_so_far_are_told_with_it(scene: Scene) -> None:
+    scene.pen.users(person(ANNA))
+    scene.pen.groups({"id": STAFF, "members@delta": [member(ANNA)]})
+    assert told(scene.publish()) == [("contact.added", ANNA)]
+
+    scene.pen.groups(group(STAFF))
+
+    assert told(scene.publish()) == [("group.added", STAFF), ("membership.added", STAFF, ANNA)]
+
+
+def test_a_membership_is_told_anew_when_the_type_of_its_member_becomes_known(scene: Scene) -> None:
+    scene.pen.groups({"id": STAFF, "displayName": "Staff", "members@delta": [{"id": ANNA}]})
+    [_, before] = scene.publish()
+    assert before["membership"]["member_type"] == "unknown"
+
+    scene.pen.groups(group(STAFF, member(ANNA)))
+    assert told(scene.publish()) == [("membership.removed", STAFF, ANNA)]  # a person who is not in the book
+
+    scene.pen.users(person(ANNA))
+    assert told(scene.publish()) == [("contact.added", ANNA)]
+
+
+def test_events_of_one_object_come_in_the_order_of_their_sequence(scene: Scene) -> None:
+    for number in range(5):
+        scene.pen.users(person(ANNA, displayName=f"Anna {number}"), person(BEN, displayName=f"Ben {number}"))
+        scene.pen.groups(group(STAFF, member(ANNA), name=f"Staff {number}"))
+    events = scene.publish()
+
+    for object_id in (ANNA, STAFF):
+        mine = [event["sequence"] for event in events if object_id in told([event])[0]]
+        assert len(mine) >= 5
+        assert mine == sorted(mine)
+
+
+def test_a_change_that_becomes_visible_late_is_published_all_the_same(scene: Scene) -> None:
+    """In PostgreSQL a transaction that began earlier may be committed later, with lower numbers."""
+    scene.pen.users(person(ANNA), person(BEN))
+    with scene.book.database.write() as connection:
+        first = changes.c.sequence == select(func.min(changes.c.sequence)).scalar_subquery()
+        connection.execute(update(changes).where(first).values(unpublished=None))
+    assert len(scene.publish()) == 1
+
+    with scene.book.database.write() as connection:
+        connection.execute(update(changes).where(first).values(unpublished=True))
+
+    [late] = scene.publish()
+    assert late["event"] == "contact.added"
+
+
+def test_a_crash_between_confirm_and_mark_repeats_the_events_and_loses_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        publish_all(*_, **__)
+        raise Killed
+
+    publish_all: Callable[..., None] = scene.publisher.publish_all
+    scene.pen.users(person(ANNA), person(BEN))
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.publisher, "publish_all", die)
+        with pytest.raises(Killed):
+            scene.feed.publish()
+    first = scene.listener.take()
+    assert len(first) == 2
+    assert scene.waiting() == 2
+
+    again = scene.publish()
+
+    assert [event["message_id"] for event in again] == [event["message_id"] for event in first]
+    assert scene.waiting() == 0
+
+
+def test_while_the_broker_is_away_changes_wait_and_then_come_all_in_order(
+    database_url: str, mortal_broker: MortalBroker
+) -> None:
+    # RabbitMQ 3.10 forgets a quorum queue when it is killed right after it was declared.
+    listener = Listener(mortal_broker.broker.amqp_url, queue=guid(database_url), kind="classic")
+    with book(database_url) as found, publisher_to(mortal_broker.broker.amqp_url) as publisher:
+        feed, pen = Feed(found.database, publisher, "one"), Pen(found, publishes=True)
+        pen.users(person(ANNA, displayName="Anna 0"))
+        eventually(feed.publish, what="the first event", despite=(BrokerUnavailableError,))
+        assert mortal_broker.kill()
+        for number in range(1, 4):
+            pen.users(person(ANNA, displayName=f"Anna {number}"))
+        with pytest.raises(BrokerUnavailableError):
+            feed.publish()
+        assert waiting(found.database) == 3
+
+        mortal_broker.revive()
+        eventually(feed.publish, within_seconds=60, what="the events", despite=(BrokerUnavailableError,))
+
+        assert waiting(found.database) == 0
+    events = listener.take()
+    kinds = [event["event"] for event in events]
+    assert kinds == ["contact.added", *["contact.changed"] * 3]
+    assert [event["contact"]["display_name"] for event in events] == ["Anna 0", *["Anna 3"] * 3]
+
+
+def test_without_a_queue_that_is_bound_nothing_piles_up_and_nothing_fails(database_url: str, amqp_url: str) -> None:
+    with book(database_url) as found, publisher_to(amqp_url) as publisher:
+        Pen(found, publishes=True).users(person(ANNA), person(BEN))
+
+        assert Feed(found.database, publisher, "one").publish() == 2
+
+        assert waiting(found.database) == 0
+
+
+def test_one_worker_at_a_time_publishes_and_another_follows_who_leaves_or_dies(scene: Scene) -> None:
+    other = Feed(scene.book.database, scene.publisher, "other")
+    assert take(scene.book.database, "feed", "other", seconds=3600)
+    scene.pen.users(person(ANNA))
+    assert scene.publish() == []
+
+    leave(scene.book.database, "feed", "other")
+    assert len(scene.publish()) == 1
+
+    scene.pen.users(person(BEN))
+    assert other.publish() == 0, "the first one has the duty"
+    with scene.book.database.write() as connection:  # it died, and its time runs out
+        connection.execute(update(duties).values(held_until=scene.book.database.now(connection)))
+    assert other.publish() == 1
+    assert told(scene.listener.take()) == [("contact.added", BEN)]
+
+
+def test_a_backlog_of_one_tenant_does_not_keep_another_waiting(scene: Scene) -> None:
+    with scene.book.database.write() as connection:
+        other_id = add_tenant(connection, "Fabrikam", "fabrikam.example")
+    scene.pen.users(*(person(guid(f"person {number}")) for number in range(BATCH + 100)))
+    Pen(Book(scene.book.database, other_id), publishes=True).users(person(ANNA))
+
+    scene.feed.publish()
+
+    events = scene.listener.take()
+    assert len(events) == BATCH + 1
+    assert [event["contact"]["object_id"] for event in events if event["tenant_id"] == other_id] == [ANNA]
+    assert scene.waiting() == 100
+
+
+def test_nothing_is_marked_where_events_are_not_wanted(scene: Scene) -> None:
+    pen = Pen(scene.book)
+    pen.users(person(ANNA))
+    pen.full_round(Stream.USERS, [person(BEN)])
+    assert scene.waiting() == 0
+    assert scene.publish() == []
+
+
+def test_a_sweep_is_told_as_well(scene: Scene) -> None:
+    pen = scene.pen
+    pen.users(person(ANNA), person(BEN))
+    scene.publish()
+
+    pen.full_round(Stream.USERS, [person(BEN)])
+
+    assert told(scene.publish()) == [("contact.removed", ANNA)]
+
+
+class History:
+    """People and groups come, change, join, leave, go and come back; which ones is drawn at random."""
+
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self._pen = scene.pen
+        self._pen.removal_limit = RemovalLimit(10_000, 100)
+        self._people = [guid(f"person {number}") for number in range(8)]
+        self._teams = [guid(f"team {number}") for number in range(5)]
+
+    def step(self) -> None:
+        draw, one, team = self.draw, self.draw.choice(self._people), self.draw.choice(self._teams)
+        match draw.randrange(6):
+            case 0:
+                self._pen.users(gone(one))
+            case 1 | 2:
+                self._pen.users(person(one, displayName=f"Person {draw.randrange(100)}", mobilePhone=NUMBER))
+            case 3:
+                self._pen.groups(gone(team))
+            case _:
+                members = [(draw.choice(self._people), "user"), (draw.choice(self._teams), "group")]
+                entries = [member(other, kind, **self._perhaps_removed()) for other, kind in members]
+                self._pen.groups(group(team, *entries, name=f"Team {draw.randrange(100)}"))
+
+    def _perhaps_removed(self) -> dict[str, Any]:
+        return {"@removed": {"reason": "deleted"}} if self.draw.random() < 0.3 else {}
+
+
+def forget_marks(database: Database, count: int) -> None:
+    """As if a worker had died before it took away the marks of the latest `count` changes."""
+    with database.write() as connection:
+        last = select(func.max(changes.c.sequence)).scalar_subquery()
+        connection.execute(update(changes).where(changes.c.sequence > last - count).values(unpublished=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_documented_consumer_ends_with_the_visible_book_after_a_random_history(
+    scene: Scene, tmp_path: Path, seed: int
+) -> None:
+    history = History(scene, seed)
+    with following(tmp_path, scene.amqp_url) as follower:
+        for _ in range(60):
+            for _ in range(history.draw.randrange(4)):
+                history.step()
+            if history.draw.random() < 0.7:
+                scene.feed.publish()
+            if history.draw.random() < 0.2:
+                forget_marks(scene.book.database, 10)
+        while scene.feed.publish():
+            pass
+        expected = visible_book(scene.book.database, scene.book.tenant_id)
+
+        def equal() -> bool:
+            assert follower.copy_of(scene.book.tenant_id) == expected
+            return True
+
+        eventually(equal, what="a copy that equals the book")
+    assert expected[2], "no membership was left to compare"
