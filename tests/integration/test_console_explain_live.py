@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from common.db.tables import tenants as tenants_table
 from common.db.tenants import seal_credential
@@ -70,7 +70,10 @@ def said(ended: Any) -> Any:
 
 
 def every_row(bench: Bench) -> list[list[dict[str, Any]]]:
-    return [bench.pen._rows(table) for table in tenants_table.metadata.sorted_tables]
+    """All rows of the database."""
+    with bench.book.database.read() as connection:
+        tables = tenants_table.metadata.sorted_tables
+        return [[dict(row) for row in connection.execute(select(table)).mappings()] for table in tables]
 
 
 def test_a_book_that_was_just_read_differs_for_nobody(bench: Bench, world: GraphWorld, entra_sms: EntraSms) -> None:

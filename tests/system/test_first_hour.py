@@ -167,13 +167,13 @@ def test_the_first_hour_is_as_the_document_shows_it(hour: Hour) -> None:  # noqa
 
     hour.say(
         "**Somebody changes the number** in the directory. Seconds later it is here; `explain` tells when and why, and "
-        "`results` what was done so far:"
+        "`results` what came of the command that was given last:"
     )
     [person] = rows(system, "SELECT object_id, display_name FROM contacts ORDER BY display_name LIMIT 1")
     control.call("PATCH", f"users/{person['object_id']}", {"mobilePhone": "+48 601 234 567"})
     await_equality(system)
     hour.type(f'entra-sms explain "{person["display_name"]}" --limit 1', shown="+48601234567")
-    hour.type("entra-sms results", shown="full_resync of Nordwind was done")
+    hour.type("entra-sms results --limit 1", shown="full_resync of Nordwind was done")
 
     hour.say("**A pause**, while the customer cleans up. Nothing is read, and Graph sends nothing any more:")
     hour.type('entra-sms tenants pause Nordwind --reason "the customer cleans up"', shown="Paused Nordwind.")
