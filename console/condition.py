@@ -14,10 +14,11 @@ from common.db.tenants import Tenant, TenantState
 from common.messages import Stream
 from console import choice, expiry, hold_words, times
 from console.output import number, plural, shown
-from console.reads import advance, holds, overview
+from console.reads import advance, holds, overview, waiting_events
 from console.reads.advance import Advance
 from console.reads.holds import Hold
 from console.reads.overview import Size, SubscriptionRow
+from console.reads.waiting_events import WaitingEvents
 from console.troubles import Kind, Trouble
 
 Part = TypeVar("Part", Advance, Hold)
@@ -25,6 +26,8 @@ Part = TypeVar("Part", Advance, Hold)
 STALE_POLLS = 3
 """A stream that missed so many polls in a row is in trouble."""
 PATIENCE_SECONDS = 60.0
+EVENTS_SECONDS = 300.0
+"""Changes that wait longer to be published are a trouble; after a first sync it takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Condition:
     subscription_trouble: str | None
     poll_seconds: float
     wants_subscriptions: bool
+    waiting_events: WaitingEvents | None = None
+    """Changes to be published as events; None when there are none, or events are not wanted."""
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -53,6 +58,7 @@ class Condition:
             *(trouble for one in self.advances if (trouble := self._stream_trouble(one))),
             *self._held(),
             *self._subscription_troubles(),
+            *self._event_troubles(),
             *self._credential_troubles(),
         ]
 
@@ -118,6 +124,14 @@ class Condition:
             text = f"{' and '.join(missing)}: no subscription at Graph, {every}{why}"
             yield self._trouble(Kind.UNSUBSCRIBED, text, is_critical=False)
 
+    def _event_troubles(self) -> Iterator[Trouble]:
+        waiting = self.waiting_events
+        if waiting is None or (self.now - waiting.since).total_seconds() <= EVENTS_SECONDS:
+            return
+        wait = f"{'waits' if waiting.count == 1 else 'wait'} to be published, since {times.moment(waiting.since)}"
+        text = f"{plural(waiting.count, 'change')} {wait}; does RabbitMQ take them, and every consumer's queue?"
+        yield self._trouble(Kind.EVENTS, text, is_critical=False)
+
     def _credential_troubles(self) -> Iterator[Trouble]:
         text = expiry.warning(self.tenant, self.now)
         if text is not None and expiry.is_urgent(self.tenant, self.now):
@@ -142,6 +156,7 @@ def of(
     held = _by_tenant(holds.open_holds(connection, ids))
     subscriptions = overview.subscriptions_by_tenant(connection, ids)
     subscription_troubles = overview.subscription_troubles(connection, ids)
+    events = waiting_events.by_tenant(connection, ids) if settings.publish_events else {}
     return [
         Condition(
             tenant=tenant,
@@ -154,6 +169,7 @@ def of(
             subscription_trouble=subscription_troubles.get(tenant.tenant_id),
             poll_seconds=settings.poll_seconds,
             wants_subscriptions=bool(settings.public_url),
+            waiting_events=events.get(tenant.tenant_id),
         )
         for tenant in tenants
     ]

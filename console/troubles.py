@@ -25,6 +25,7 @@ class Kind(StrEnum):
     FAILING = "failing"
     HELD = "held"
     UNSUBSCRIBED = "unsubscribed"
+    EVENTS = "events"
 
 
 OF_MANY = {
@@ -34,6 +35,7 @@ OF_MANY = {
     Kind.FAILING: "have rounds that fail",
     Kind.HELD: "have removals that wait for a decision: entra-sms holds list",
     Kind.UNSUBSCRIBED: "have no subscription at Graph, so changes are found by polling alone",
+    Kind.EVENTS: "have changes that wait to be published; does RabbitMQ take them?",
 }
 
 

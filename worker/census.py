@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select
 
 from common.db.engine import Database
-from common.db.tables import held_removals, streams, subscriptions, tenants
+from common.db.tables import UNPUBLISHED, changes, held_removals, streams, subscriptions, tenants
 from common.db.tenants import TenantState
 from common.messages import Stream
 
@@ -47,9 +47,13 @@ class Census:
     """Until the first working subscription expires; None when there is none."""
     credential_remaining_seconds: float | None
     """Until the first credential expires, negative when one has; None when no expiry is known."""
+    events_unpublished: int
+    """Changes that wait to be published as events."""
+    event_age_seconds: float
+    """Since the first of them was made; 0 when none waits."""
 
 
-def take(database: Database, *, wants_subscriptions: bool) -> Census:
+def take(database: Database, *, wants_subscriptions: bool, publishes_events: bool) -> Census:
     """Count.
 
     Raises:
@@ -59,6 +63,7 @@ def take(database: Database, *, wants_subscriptions: bool) -> Census:
         now = database.now(connection)
         in_state, throttled, credential_expiry = _tenants(connection, now)
         states, subscription_expiry = _subscriptions(connection, now)
+        unpublished, first_change_at = _events(connection) if publishes_events else (0, None)
         return Census(
             tenants={state: in_state.get(state, 0) for state in TenantState},
             tenants_throttled=throttled,
@@ -66,6 +71,8 @@ def take(database: Database, *, wants_subscriptions: bool) -> Census:
             subscriptions={state: states.get(state, 0) if wants_subscriptions else 0 for state in SUBSCRIPTION_STATES},
             subscription_remaining_seconds=_seconds(now, subscription_expiry),
             credential_remaining_seconds=_seconds(now, credential_expiry),
+            events_unpublished=unpublished,
+            event_age_seconds=max(0.0, -(_seconds(now, first_change_at) or 0.0)),
         )
 
 
@@ -130,6 +137,12 @@ def _subscriptions(connection: Connection, now: datetime) -> tuple[dict[str, int
     ).all()
     expiry = next((row.expiry for row in rows if row.condition == "working"), None)
     return {row.condition: row.streams for row in rows}, expiry
+
+
+def _events(connection: Connection) -> tuple[int, datetime | None]:
+    """Return how many changes wait to be published, and when the first of them was made."""
+    row = connection.execute(select(func.count(), func.min(changes.c.at)).where(UNPUBLISHED)).one()
+    return row[0], row[1]
 
 
 def _count_by_stream(connection: Connection, table: Table, *which: ColumnElement[bool]) -> dict[str, int]:

@@ -55,6 +55,8 @@ _INSTALLATION_GAUGES = {
     "tenants_throttled": "Tenants whose Graph asked to be left alone.",
     "subscription_remaining_seconds": "Until the first of the working subscriptions expires.",
     "credential_remaining_seconds": "Until the first credential expires whose expiry is known; below 0: one has.",
+    "events_unpublished": "Changes that wait to be published on the exchange addressbook.",
+    "event_age_seconds": "Since the first of them was made; 0 when none waits.",
 }
 _STREAM_GAUGES = {
     "round_age_seconds": "Since a round last ended well, of the active tenant for which that is longest ago.",

@@ -25,6 +25,7 @@ from common.messages import Reason, Stream, SyncRequest
 from worker.expiry import Expiries
 from worker.leases import StreamKey
 from worker.results import Results
+from worker.retention import Retention
 from worker.subscriptions import Reconciler
 
 TICK_SECONDS = 1.0
@@ -50,6 +51,7 @@ class Schedule:
         self._reconciler = reconciler
         self._results = results
         self._expiries = Expiries(database)
+        self._retention = Retention(settings, database)
         self._reconciliations = ThreadPoolExecutor(RECONCILIATIONS_AT_ONCE, thread_name_prefix="subscriptions")
         self._under_way: list[Future[None]] = []
         self._stopping = threading.Event()
@@ -74,6 +76,7 @@ class Schedule:
             self._tick(self._look_at_subscriptions)
             self._tick(self._expiries.look)
             self._tick(self._results.tell)
+            self._tick(self._retention.erase)
 
     def _tick(self, task: Callable[[], None]) -> None:
         try:

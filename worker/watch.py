@@ -31,7 +31,12 @@ class Watch:
     def __init__(self, settings: Settings, database: Database, consumer: Consumer, inbox: Inbox) -> None:
         self._settings = settings
         wants_subscriptions = bool(settings.public_url)
-        self._census = Reading("census", lambda: census.take(database, wants_subscriptions=wants_subscriptions))
+        self._census = Reading(
+            "census",
+            lambda: census.take(
+                database, wants_subscriptions=wants_subscriptions, publishes_events=settings.publish_events
+            ),
+        )
         look = Depths(settings)
         self._depths = Reading("depths", look.look, close=look.close)
         self._health = Health(

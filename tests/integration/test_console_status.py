@@ -15,6 +15,7 @@ from common.db.tenants import TenantState
 from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
+from tests.support.pen import Pen, person
 
 NOBODY = "amqp://guest:password-of-the-broker@127.0.0.1:1/%2F"
 
@@ -306,3 +307,22 @@ def test_a_mistake_in_asking_is_unknown_to_monitoring(contoso: Book, entra_sms: 
     ended = entra_sms("status", "--monitoring", "--tenant", "Nobody")
 
     assert (ended.code, ended.out.startswith("ENTRA-SMS UNKNOWN: No tenant is called 'Nobody'.")) == (3, True)
+
+
+def test_changes_that_wait_long_to_be_published_are_a_warning_where_events_are_wanted(
+    contoso: Book, entra_sms: EntraSms, amqp_url: str
+) -> None:
+    is_well(contoso)
+    Pen(contoso, publishes=True).users(person(guid("anna")))
+    wanting = EntraSms({**entra_sms.settings, "publish_events": "true"})
+    with a_listener(amqp_url):
+        assert wanting("status").code == 0, "a change that was made just now is late already"
+        Pen(contoso, publishes=True, now=datetime.now(UTC) - timedelta(hours=2)).users(person(guid("ben")))
+        assert entra_sms("status").code == 0
+
+        ended = wanting("status")
+        monitored = wanting("status", "--monitoring")
+
+    assert ended.code == 1
+    assert "Contoso: 2 changes wait to be published, since " in ended.out
+    assert monitored.code == 1, "a warning: the book itself follows"

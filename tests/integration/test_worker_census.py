@@ -8,6 +8,7 @@ import pytest
 from common.db.tenants import TenantState
 from common.messages import Stream
 from tests.support.book import Book, add_tenant, guid, lent_book
+from tests.support.pen import Pen, person
 from worker import census
 from worker.census import Census
 
@@ -27,8 +28,8 @@ def second(first: Book) -> Book:
         return Book(first.database, add_tenant(connection, "Fabrikam", "fabrikam.example"))
 
 
-def taken(book: Book, *, wants_subscriptions: bool = True) -> Census:
-    return census.take(book.database, wants_subscriptions=wants_subscriptions)
+def taken(book: Book, *, wants_subscriptions: bool = True, publishes_events: bool = True) -> Census:
+    return census.take(book.database, wants_subscriptions=wants_subscriptions, publishes_events=publishes_events)
 
 
 def ago(duration: timedelta) -> datetime:
@@ -126,3 +127,16 @@ def test_the_credential_that_expires_first_counts(first: Book, second: Book) -> 
     assert taken(first).credential_remaining_seconds == pytest.approx(-3600, abs=60)
     second.tenant(state=TenantState.ACCESS_FAILED)
     assert taken(first).credential_remaining_seconds == pytest.approx(-3600, abs=60)
+
+
+def test_changes_that_wait_to_be_published_are_counted_where_events_are_wanted(first: Book, second: Book) -> None:
+    assert (taken(first).events_unpublished, taken(first).event_age_seconds) == (0, 0.0)
+    Pen(first).users(person(guid("anna")))
+    Pen(first, publishes=True, now=ago(2 * HOUR)).users(person(guid("ben")))
+    Pen(second, publishes=True, now=ago(HOUR)).users(person(guid("carl")))
+
+    found = taken(first)
+
+    assert found.events_unpublished == 2
+    assert found.event_age_seconds == pytest.approx(2 * 3600, abs=60)
+    assert taken(first, publishes_events=False).events_unpublished == 0

@@ -1,5 +1,6 @@
 """What goes out: where to, with which type and headers."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -57,3 +58,24 @@ def test_a_dead_letter_is_still_the_same_message() -> None:
     assert letter.type == "\ufffd" * 85  # AMQP takes 255 bytes
     assert nameless.message_id
     assert "x-replays" not in nameless.headers
+
+
+def test_an_event_goes_to_whoever_is_bound_and_is_the_same_message_each_time() -> None:
+    body = {"event": "contact.removed", "tenant_id": REQUEST.tenant_id, "sequence": 7, "contact": {"object_id": "Ł"}}
+    message = outgoing.event(body)
+    assert (message.exchange, message.routing_key, message.type) == (
+        "addressbook",
+        "contact.removed",
+        "contact.removed",
+    )
+    assert message.headers == {"x-tenant": REQUEST.tenant_id, "x-sequence": 7}
+    assert message == outgoing.event(body)
+    assert not message.is_mandatory, "nobody has to listen"
+    assert json.loads(message.body) == body
+
+
+def test_an_event_for_one_queue_has_to_arrive_there() -> None:
+    message = outgoing.event({"event": "snapshot.began", "tenant_id": REQUEST.tenant_id}, queue="sms-platform")
+    assert (message.exchange, message.routing_key, message.type) == ("", "sms-platform", "snapshot.began")
+    assert message.headers == {"x-tenant": REQUEST.tenant_id}
+    assert message.is_mandatory
