@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from deploy.local import packages, rabbitmq
 from deploy.local.broker import Broker
@@ -26,6 +27,11 @@ class MortalBroker:
         self._installation = packages.ensure(packages.RABBITMQ)
         self._environment = rabbitmq.environment(node, self._folder, self._installation)
         self._process: Process | None = None
+
+    @property
+    def run_directory(self) -> Path:
+        """Where the node keeps what it has, below `rabbitmq`."""
+        return self._run.directory
 
     def prepare(self) -> None:
         rabbitmq.write_configuration(self._node, self._folder)
