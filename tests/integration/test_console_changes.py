@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pika
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from common.broker.publisher import Publisher
 from common.config import load
@@ -19,6 +19,7 @@ from console.reads.changes import Following
 from console.reads.snapshot import horizon
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
+from tests.support.event_schemas import see_valid
 from tests.support.eventually import eventually
 from tests.support.follower import QUEUE, following, visible_book
 from tests.support.pen import Pen, gone, group, member, person
@@ -207,6 +208,36 @@ def test_a_late_event_from_before_the_snapshot_changes_nothing(
                 connection.channel().basic_publish("", QUEUE, json.dumps(body).encode())
         eventually(lambda: follower.last_sequence(BEN) == mark["sequence"], what="the event behind the late one")
         assert follower.copy_of(contoso.tenant_id) == visible_book(contoso.database, contoso.tenant_id)
+
+
+def test_a_snapshot_is_events_as_their_schemas_say_between_its_two_ends(
+    contoso: Book, entra_sms: EntraSms, amqp_url: str
+) -> None:
+    fill(contoso)
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("listener", durable=True)
+        assert entra_sms("snapshot", "--queue", "listener").code == Exit.OK
+        told = []
+        while (message := channel.basic_get("listener", auto_ack=True))[0] is not None:
+            told.append(json.loads(message[2]))
+    for event in told:
+        see_valid(event)
+    assert [event["event"] for event in told] == [
+        "snapshot.began",
+        *["group.added"] * 2,
+        "contact.added",
+        *["membership.added"] * 2,
+        "snapshot.ended",
+    ]
+    with contoso.database.read() as connection:
+        last = connection.scalar(select(func.max(changes.c.sequence)))
+    assert {event["sequence"] for event in told[1:-1]} == {last}
+    assert {name: told[-1][name] for name in ("contacts", "groups", "memberships")} == {
+        "contacts": 1,
+        "groups": 2,
+        "memberships": 2,
+    }
 
 
 def test_a_queue_that_is_not_there_is_said(contoso: Book, entra_sms: EntraSms) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pika
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
 from sqlalchemy import func, select, update
 
 from common import config, topology
@@ -21,6 +20,7 @@ from common.db.tenants import RemovalLimit
 from common.errors import BrokerUnavailableError
 from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
+from tests.support.event_schemas import see_valid
 from tests.support.eventually import eventually
 from tests.support.follower import following, visible_book
 from tests.support.mortal_broker import MortalBroker
@@ -28,7 +28,6 @@ from tests.support.pen import Pen, gone, group, member, person
 from worker.duties import leave, take
 from worker.feed import BATCH, Feed
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
 ANNA, BEN, CARL, STAFF, BOARD, PRINTER = map(guid, ("anna", "ben", "carl", "staff", "board", "printer"))
 NUMBER = "+48 601 234 567"
 
@@ -60,11 +59,6 @@ class Listener:
                 assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
                 found.append(event | {"message_id": properties.message_id})
         return found
-
-
-def see_valid(event: dict[str, Any]) -> None:
-    schema = json.loads((SCHEMAS / f"{event['event']}.schema.json").read_text())
-    Draft202012Validator(schema, format_checker=FormatChecker()).validate(event)
 
 
 def told(events: list[dict[str, Any]]) -> list[tuple[str, ...]]:
