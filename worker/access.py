@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, true, update
 
 from common import logging
 from common.db.engine import Database
@@ -14,7 +14,7 @@ from common.db.tenants import Tenant, TenantState
 from common.errors import AccessError, EntraSmsError, SettingsError
 from common.graph.access import check_access
 from common.graph.client import GraphClient
-from worker import ledger
+from worker import ledger, results
 from worker.ledger import Part
 
 SLOW_POLL = timedelta(minutes=15)
@@ -50,6 +50,8 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         connection.execute(
             update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now + SLOW_POLL)
         )
+        if fresh:
+            _tell(connection, tenant, "access_failed", f"{tenant.name}: its access failed. {error}", now)
     if fresh:
         log.error("access_failed", tenant=tenant.tenant_id, code=code, reason=str(error))
 
@@ -60,19 +62,38 @@ def _note_expired(connection: Connection, refused: ColumnElement[bool], now: dat
     connection.execute(update(tenants).where(refused, later).values(credential_expires_at=now))
 
 
-def note_recovered(database: Database, tenant: Tenant) -> None:
-    """The access works again: back to normal, and a look at the subscriptions, which may have lapsed."""
+def note_recovered(database: Database, tenant: Tenant, *, proven: bool = False) -> None:
+    """The access works again: back to normal, and a look at the subscriptions, which may have lapsed.
+
+    Unless all of it is `proven`, a stream that still fails speaks against it: one permission of several may be missing.
+    """
+    failing = exists().where(streams.c.tenant_id == tenant.tenant_id, streams.c.failures > 0)
+    mine = (tenants.c.tenant_id == tenant.tenant_id, tenants.c.state == TenantState.ACCESS_FAILED)
     with database.write() as connection:
         now = database.now(connection)
         recovered = connection.execute(
             update(tenants)
-            .where(tenants.c.tenant_id == tenant.tenant_id, tenants.c.state == TenantState.ACCESS_FAILED)
+            .where(*mine, true() if proven else ~failing)
             .values(state=TenantState.ACTIVE, state_code=None, state_reason=None, state_since=now, reconcile_at=now)
         ).rowcount
         if recovered:
             connection.execute(update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now))
+            _tell(connection, tenant, "access_recovered", f"{tenant.name}: its access works again.", now)
     if recovered:
         log.info("access_recovered", tenant=tenant.tenant_id)
+
+
+def _tell(connection: Connection, tenant: Tenant, what: str, summary: str, now: datetime) -> None:
+    results.note(
+        connection,
+        kind="warning",
+        outcome="warning" if what == "access_failed" else "done",
+        summary=summary,
+        now=now,
+        tenant_id=tenant.tenant_id,
+        tenant=tenant.name,
+        what=what,
+    )
 
 
 def prove_access(
@@ -90,7 +111,7 @@ def prove_access(
         error = " ".join(proof.trouble for proof in proofs if proof.trouble) or None
         note = f"The access works: {', '.join(proof.permission for proof in proofs)}."
         if error is None:
-            note_recovered(database, tenant)
+            note_recovered(database, tenant, proven=True)
     with database.write() as connection:
         now = database.now(connection)
         ledger.answer(connection, asked, tenant.tenant_id, Part.ACCESS, now, error=error, note=None if error else note)
