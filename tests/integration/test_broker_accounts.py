@@ -1,8 +1,13 @@
 """What the accounts of a deployment may do on a real broker: the processes, an operator, and who only looks."""
 
 import json
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pika
 import pytest
@@ -21,6 +26,7 @@ from tests.support.broker import Vhost
 from tests.support.eventually import eventually
 from tests.support.notifications import TENANT
 
+EVENTS = Path(__file__).parents[2] / "docs" / "events.md"
 COMMAND = {"command": "sync_now", "tenant": "*"}
 
 
@@ -172,3 +178,45 @@ def test_an_account_is_let_into_no_vhost_but_its_own(vhost: Vhost) -> None:
     foreign = vhost.broker.account(MONITOR).url_of(vhost.name)
     with pytest.raises(ProbableAccessDeniedError):
         pika.BlockingConnection(pika.URLParameters(foreign))
+
+
+@pytest.fixture
+def consumer_url(declared: Vhost) -> Iterator[str]:
+    """An account as docs/events.md gives one to a consumer."""
+    [words] = re.findall(r"^rabbitmqctl set_permissions (.*)$", EVENTS.read_text(), re.MULTILINE)
+    name, configure, write, read = shlex.split(words)
+    management, user, password = declared.broker.management, f"{name}-{declared.name}", "a-password-of-the-tests"
+    management.call("PUT", f"users/{user}", {"password": password, "tags": ""})
+    granted = {"configure": configure, "write": write, "read": read}
+    management.call("PUT", f"permissions/{quote(declared.name, safe='')}/{user}", granted)
+    try:
+        yield replace(declared.broker, user=user, password=password, vhost=declared.name).amqp_url
+    finally:
+        management.call("DELETE", f"users/{user}")
+
+
+def test_a_consumer_with_the_documented_permissions_gets_events_and_nothing_else(
+    declared: Vhost, consumer_url: str
+) -> None:
+    with pika.BlockingConnection(pika.URLParameters(consumer_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("sms-platform", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_bind("sms-platform", topology.EVENTS, "#")
+        publisher = Publisher(config.load({"ENTRA_SMS_AMQP_URL": declared.open_to(PROCESSES).amqp_url}), "tests")
+        try:
+            event = {"event": "contact.removed", "tenant_id": TENANT, "sequence": 1}
+            publisher.publish(outgoing.event(event), timeout_seconds=10)
+            publisher.publish(outgoing.event(event, queue="sms-platform"), timeout_seconds=10)
+        finally:
+            publisher.close()
+        for _ in range(2):
+            assert eventually(lambda: channel.basic_get("sms-platform", auto_ack=True)[2]) == json.dumps(event).encode()
+        for forbidden in (
+            lambda channel: channel.basic_get(topology.DEAD_LETTERS),
+            lambda channel: channel.queue_bind("sms-platform", topology.EXCHANGE, "#"),
+            lambda channel: channel.queue_declare("another", durable=True),
+            lambda channel: _publish_confirmed(channel, topology.EVENTS, "contact.removed"),
+            lambda channel: _publish_confirmed(channel, topology.EXCHANGE, "command.sync_now"),
+        ):
+            with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
+                forbidden(connection.channel())
