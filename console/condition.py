@@ -26,7 +26,7 @@ Part = TypeVar("Part", Advance, Hold)
 STALE_POLLS = 3
 """A stream that missed so many polls in a row is in trouble."""
 PATIENCE_SECONDS = 60.0
-EVENTS_SECONDS = 300.0
+EVENTS_SECONDS = 900.0
 """Changes that wait longer to be published are a trouble; after a first sync it takes minutes."""
 
 

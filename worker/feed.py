@@ -113,6 +113,7 @@ class Feed:
     def _publish_batch(self, tenant_id: str, begun: float) -> int:
         rows, bodies = self._batch(tenant_id)
         if time.monotonic() - begun > DUTY_SECONDS - 2 * PUBLISH_SECONDS:
+            log.warning("feed_slow", tenant=tenant_id, seconds=round(time.monotonic() - begun, 1))
             return 0  # by the time this is published, another worker may have the duty: begin again
         if bodies:
             self._publisher.publish_all([outgoing.event(body) for body in bodies], timeout_seconds=PUBLISH_SECONDS)

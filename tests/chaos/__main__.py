@@ -1,8 +1,9 @@
 """`make chaos`: the whole system with every kind of fault at once, and the proof that nothing was lost.
 
 The last line is one JSON object; exit status 1 unless the book is equal to the directory, nothing was lost, wrongly
-removed or left behind, no message is among the dead letters, no process crashed or logged a traceback, every planned
-kind of fault hit somebody, and no marked value or secret was found where it must not be.
+removed or left behind, the copy of the consumer of docs/events.md equals the book, no message is among the dead
+letters, no process crashed or logged a traceback, every planned kind of fault hit somebody, and no marked value or
+secret was found where it must not be.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from deploy.local.comparison import book_of_directory
 from deploy.local.errors import LocalServiceError
 from deploy.local.runs import Run, exit_on_signals
 from tests.chaos import calm, search
+from tests.chaos.consumer import catches_up, consumer
 from tests.chaos.life import Life
 from tests.chaos.marks import Leak
 from tests.chaos.plan import strikes
 from tests.chaos.stage import Stage, stage
 from tests.chaos.storm import Storm
 from tests.chaos.verdict import Verdict
+from tests.support.follower import Follower
 
 _SHOWN = 20
 
@@ -48,13 +51,16 @@ def main(seconds: float, seed: int, users: int, groups: int, patience: float) ->
     try:
         with Run.claim("chaos", several=True) as run:
             click.echo(f"Logs of all processes: {run.directory}/logs")
-            with stage(run, users=users, groups=groups, seed=seed, tell=click.echo) as made:
-                sys.exit(_run(made, seed=seed, seconds=seconds, patience_seconds=patience))
+            with (
+                stage(run, users=users, groups=groups, seed=seed, tell=click.echo) as made,
+                consumer(made) as follower,
+            ):
+                sys.exit(_run(made, follower, seed=seed, seconds=seconds, patience_seconds=patience))
     except LocalServiceError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _run(made: Stage, *, seed: int, seconds: float, patience_seconds: float) -> int:
+def _run(made: Stage, follower: Follower, *, seed: int, seconds: float, patience_seconds: float) -> int:
     control = made.control
     founders = set(book_of_directory(control.directory()).people)
     life = Life(control, seed)
@@ -75,6 +81,7 @@ def _run(made: Stage, *, seed: int, seconds: float, patience_seconds: float) -> 
     until_equal = calm.await_equality(made, patience_seconds, click.echo)
     notifications = control.call("GET", "statistics")["notifications"]
     verdict = calm.judge(made, founders)
+    copy_is_equal = catches_up(made, follower, patience_seconds)
     dead_letters = search.count_dead_letters(made)
     leaks = _leaks(made, storm)
     tracebacks = search.tracebacks(made)
@@ -100,10 +107,12 @@ def _run(made: Stage, *, seed: int, seconds: float, patience_seconds: float) -> 
                 "tracebacks": len(tracebacks),
                 "leaks": _leak_report(leaks),
                 "equal": until_equal is not None and not verdict.differing,
+                "copy_by_events_equal": copy_is_equal,
             }
         )
     )
-    bad = until_equal is None or not verdict.is_clean or dead_letters or unfired or storm.crashes or tracebacks or leaks
+    is_sound = until_equal is not None and verdict.is_clean and copy_is_equal
+    bad = not is_sound or dead_letters or unfired or storm.crashes or tracebacks or leaks
     return 1 if bad else 0
 
 

@@ -44,7 +44,10 @@ def _channel(stage: Stage) -> Iterator[Any]:
 
 
 def tap(stage: Stage) -> None:
-    """Begin to keep a copy of every message that is published on our exchange, the dead letters too."""
+    """Begin to keep a copy of every message that is published on our exchange, the dead letters too.
+
+    The exchange of the events is another one: they exist to carry people.
+    """
     with _channel(stage) as channel:
         channel.queue_declare(TAP, durable=True)
         channel.queue_bind(TAP, topology.EXCHANGE, "#")

@@ -28,6 +28,7 @@ _STATE = text("SELECT state FROM tenants WHERE tenant_id = :tenant")
 SETTINGS = IMPATIENT | {
     "ENTRA_SMS_SUBSCRIPTION_CHECK_SECONDS": "10",
     "ENTRA_SMS_SLICE_SECONDS": "3",
+    "ENTRA_SMS_PUBLISH_EVENTS": "true",
     "ENTRA_SMS_LOG_LEVEL": "debug",  # what is not logged here is not logged at all
     "ENTRA_SMS_LOG_FORMAT": "json",
 }

@@ -59,6 +59,7 @@ class Follower:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+            self._process = None
 
     def last_sequence(self, object_id: str) -> int:
         """Return the number of the last event of a person or group that was applied, 0 before the first."""
