@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import click
+from sqlalchemy import Connection, Select
+
+from common.db.tenants import Tenant
 from common.phones import PhoneState
-from console import exporting, output
+from console import output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
-from console.exporting import Format
+from console.export_options import Export, export_options
 from console.group_choice import one_group
 from console.listing import limit_option, say_that_there_is_more
 from console.person_card import facts_of, show_list
@@ -16,6 +21,25 @@ from console.person_choice import one_person
 from console.reads import members, people
 from console.reads.export import ExportedContact, every_contact
 from console.reads.people import Filter
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def group_options(command: Command) -> Command:
+    """Add ``--group`` and ``--direct`` to a command."""
+    direct = click.option("--direct", is_flag=True, help="With --group: without the groups in it.")
+    return click.option(
+        "--group", metavar="GROUP", help="Only the people of this group and of the groups in it; a name or an id."
+    )(direct(command))
+
+
+def state_option(command: Command) -> Command:
+    """Add ``--state`` to a command."""
+    return click.option(
+        "--state",
+        type=click.Choice(PhoneState, case_sensitive=False),
+        help="Only people whose number is fine, missing or invalid.",
+    )(command)
 
 
 @click.group("contacts")
@@ -28,16 +52,9 @@ def command() -> None:
 
 @command.command("list", short_help="List people and their numbers.")
 @tenant_option
-@click.option(
-    "--group", metavar="GROUP", help="Only the people of this group and of the groups in it; a name or an id."
-)
-@click.option("--direct", is_flag=True, help="With --group: without the groups in it.")
+@group_options
 @click.option("--search", metavar="TEXT", help="Part of a name or an address, or a number in any format.")
-@click.option(
-    "--state",
-    type=click.Choice(PhoneState, case_sensitive=False),
-    help="Only people whose number is fine, missing or invalid.",
-)
+@state_option
 @limit_option
 @click.pass_obj
 def list_(
@@ -55,14 +72,9 @@ def list_(
 
     Example: entra-sms contacts list --group Sales --state missing
     """
-    if direct and group is None:
-        raise click.UsageError("--direct belongs to --group.")
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
-        within = None
-        if group is not None:
-            choose = members.people_directly_in if direct else members.people_within
-            within = choose(found.tenant_id, one_group(connection, found, group).object_id)
+        within = _within(connection, found, group, direct=direct)
         wanted = Filter(found.tenant_id, found.default_region, search, state, within)
         shown = people.page(connection, wanted, limit)
         total = people.count(connection, wanted) if len(shown) == limit else len(shown)
@@ -91,20 +103,41 @@ def show(installation: Installation, /, *, tenant: str | None, person: str) -> N
         output.facts(facts_of(connection, found, somebody))
 
 
-@command.command(short_help="Write all people to stdout, as CSV or JSON.")
+@command.command(short_help="Write all people as CSV, JSON, JSON Lines or vCards.")
 @tenant_option
-@click.option(
-    "--format", "form", type=click.Choice(Format, case_sensitive=False), default=Format.CSV, show_default=True
-)
+@group_options
+@state_option
+@export_options
 @click.pass_obj
-def export(installation: Installation, /, *, tenant: str | None, form: Format) -> None:
-    """Write all people to standard output, ordered by object id.
+def export(
+    installation: Installation,
+    /,
+    *,
+    tenant: str | None,
+    group: str | None,
+    direct: bool,
+    state: PhoneState | None,
+    export: Export,
+) -> None:
+    """Write all people, or those that are asked for, ordered by object id.
 
     Columns: object_id, display_name, phone (E.164), phone_source (mobile or business), phone_state (ok, missing or
-    invalid), mail, enabled, guest. What the directory does not say is empty in CSV and null in JSON.
+    invalid), mail, enabled, guest, given_name, surname. What the directory does not say is empty in CSV and null in
+    JSON.
 
-    Example: entra-sms contacts export --tenant Contoso --format csv > people.csv
+    Example: entra-sms contacts export --tenant Contoso --group Sales --state ok --format vcard --output sales.vcf
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
-        exporting.write(every_contact(connection, found.tenant_id), ExportedContact, form)
+        within = _within(connection, found, group, direct=direct)
+        export.write(every_contact(connection, found.tenant_id, state=state, within=within), ExportedContact)
+
+
+def _within(connection: Connection, tenant: Tenant, group: str | None, *, direct: bool) -> Select[str] | None:
+    """Return the ids of the people of a group; None: of everybody."""
+    if group is None:
+        if direct:
+            raise click.UsageError("--direct belongs to --group.")
+        return None
+    choose = members.people_directly_in if direct else members.people_within
+    return choose(tenant.tenant_id, one_group(connection, tenant, group).object_id)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Select, and_, select
 
 from common.db.tables import contacts, groups, memberships
 from common.db.visible import is_visible
+from common.phones import PhoneState
 
 ROWS_AT_ONCE = 1_000
 GUEST = "guest"
@@ -27,6 +28,8 @@ class ExportedContact:
     mail: str | None
     enabled: bool | None
     guest: bool
+    given_name: str | None
+    surname: str | None
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,16 @@ class ExportedGroup:
     members: list[str]
 
 
-def every_contact(connection: Connection, tenant_id: str) -> Iterator[ExportedContact]:
-    """Yield the people of a tenant, ordered by object id."""
+def every_contact(
+    connection: Connection, tenant_id: str, *, state: PhoneState | None = None, within: Select[str] | None = None
+) -> Iterator[ExportedContact]:
+    """Yield the people of a tenant, ordered by object id: those in this state, whose ids are `within`."""
     person = contacts.c
+    wanted = [person.tenant_id == tenant_id]
+    if state is not None:
+        wanted.append(person.phone_state == state)
+    if within is not None:
+        wanted.append(person.object_id.in_(within))
     query = (
         select(
             person.object_id,
@@ -49,14 +59,18 @@ def every_contact(connection: Connection, tenant_id: str) -> Iterator[ExportedCo
             person.phone_source,
             person.phone_state,
             person.mail,
-            person.account_enabled,
+            person.account_enabled.label("enabled"),
             person.user_type,
+            person.given_name,
+            person.surname,
         )
-        .where(person.tenant_id == tenant_id)
+        .where(*wanted)
         .order_by(person.object_id)
     )
-    for row in _streaming(connection).execute(query):
-        yield ExportedContact(*row[:-1], guest=(row[-1] or "").casefold() == GUEST)
+    for row in _streaming(connection).execute(query).mappings():
+        values = dict(row)
+        values["guest"] = (values.pop("user_type") or "").casefold() == GUEST
+        yield ExportedContact(**values)
 
 
 def every_group(connection: Connection, tenant_id: str) -> Iterator[ExportedGroup]:

@@ -10,7 +10,10 @@ import pytest
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
 
-COLUMNS = ["object_id", "display_name", "phone", "phone_source", "phone_state", "mail", "enabled", "guest"]
+COLUMNS = [
+    *("object_id", "display_name", "phone", "phone_source", "phone_state", "mail", "enabled", "guest"),
+    *("given_name", "surname"),
+]
 
 
 @pytest.fixture
@@ -46,10 +49,10 @@ def test_contacts_are_exported_as_csv_with_exact_columns(peopled: Book, entra_sm
     assert rows[0] == COLUMNS
     assert [row[0] for row in rows[1:]] == sorted(row[0] for row in rows[1:])
     assert {tuple(row[1:]) for row in rows[1:]} == {
-        ("Anna Łukasik", "+48601234567", "mobile", "ok", "anna@contoso.example", "true", "false"),
-        ("Jan Nowak", "", "", "invalid", "", "false", "false"),
-        ("Łukasz Zieliński", "+48221234567", "business", "ok", "", "true", "false"),
-        ("", "", "", "missing", "", "", "true"),
+        ("Anna Łukasik", "+48601234567", "mobile", "ok", "anna@contoso.example", "true", "false", "", ""),
+        ("Jan Nowak", "", "", "invalid", "", "false", "false", "", ""),
+        ("Łukasz Zieliński", "+48221234567", "business", "ok", "", "true", "false", "", ""),
+        ("", "", "", "missing", "", "", "true", "", ""),
     }
 
 
@@ -69,6 +72,8 @@ def test_contacts_are_exported_as_one_json_array(peopled: Book, entra_sms: Entra
         "mail": None,
         "enabled": None,
         "guest": True,
+        "given_name": None,
+        "surname": None,
     }
 
 
@@ -112,7 +117,7 @@ def test_names_that_are_awkward_in_csv_survive(contoso: Book, entra_sms: EntraSm
     rows = list(csv.DictReader(io.StringIO(entra_sms("contacts", "export").out, newline="")))
     listed = entra_sms("contacts", "list").out
 
-    assert {row["display_name"] for row in rows} == names
+    assert {row["display_name"] for row in rows} == names - {"=SUM(A1)"} | {"'=SUM(A1)"}
     assert "[red]Markup[/red]" in listed
     assert "\x1b" not in listed
     assert len(listed.splitlines()) == len(names) + 1
