@@ -1,120 +1,29 @@
 """The feed of events: what is published of which change, in which order, at least once, whoever dies over it."""
 
-import json
-import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import pika
 import pytest
 from sqlalchemy import func, select, update
 
-from common import config, topology
-from common.broker.publisher import Publisher
-from common.db.engine import Database
-from common.db.tables import UNPUBLISHED, changes, duties
-from common.db.tenants import RemovalLimit
+from common.db.tables import changes, duties
 from common.errors import BrokerUnavailableError
 from common.messages import Stream
 from tests.support.book import Book, add_tenant, book, guid
-from tests.support.event_schemas import see_valid
 from tests.support.eventually import eventually
-from tests.support.follower import following, visible_book
+from tests.support.feed_scene import Listener, Scene, feed_scene, publisher_to, told, waiting
 from tests.support.mortal_broker import MortalBroker
 from tests.support.pen import Pen, gone, group, member, person
 from worker.duties import leave, take
 from worker.feed import BATCH, Feed
 
-ANNA, BEN, CARL, STAFF, BOARD, PRINTER = map(guid, ("anna", "ben", "carl", "staff", "board", "printer"))
+ANNA, BEN, STAFF, BOARD, PRINTER = map(guid, ("anna", "ben", "staff", "board", "printer"))
 NUMBER = "+48 601 234 567"
-
-
-class Listener:
-    """A queue that is bound to all events; what is taken from it is checked against its schema."""
-
-    def __init__(self, amqp_url: str, queue: str = "listener", kind: str = "quorum") -> None:
-        self._parameters = pika.URLParameters(amqp_url)
-        self._queue = queue
-        with pika.BlockingConnection(self._parameters) as connection:
-            channel = connection.channel()
-            topology.declare(channel)
-            channel.queue_declare(queue, durable=True, arguments={"x-queue-type": kind})
-            channel.queue_bind(queue, topology.EVENTS, "#")
-
-    def take(self) -> list[dict[str, Any]]:
-        """Take all that waits, in order."""
-        found = []
-        with pika.BlockingConnection(self._parameters) as connection:
-            channel = connection.channel()
-            while (message := channel.basic_get(self._queue, auto_ack=True))[0] is not None:
-                method, properties, body = message
-                event = json.loads(body)
-                see_valid(event)
-                assert method.routing_key == properties.type == event["event"]
-                assert properties.headers["x-tenant"] == event["tenant_id"]
-                assert properties.headers["x-sequence"] == event["sequence"]
-                assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
-                found.append(event | {"message_id": properties.message_id})
-        return found
-
-
-def told(events: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """What happened to whom."""
-    found = []
-    for event in events:
-        if "membership" in event:
-            found.append((event["event"], event["membership"]["group_id"], event["membership"]["member_id"]))
-        else:
-            found.append((event["event"], event[event["event"].partition(".")[0]]["object_id"]))
-    return found
-
-
-@dataclass
-class Scene:
-    """A book, its pen, the feed of one worker, and a listener."""
-
-    book: Book
-    amqp_url: str
-    publisher: Publisher
-    feed: Feed
-    listener: Listener
-
-    @property
-    def pen(self) -> Pen:
-        return Pen(self.book, publishes=True)
-
-    def publish(self) -> list[dict[str, Any]]:
-        """Publish until nothing waits; what the listener got."""
-        while self.feed.publish():
-            pass
-        return self.listener.take()
-
-    def waiting(self) -> int:
-        return waiting(self.book.database)
-
-
-def waiting(database: Database) -> int:
-    with database.read() as connection:
-        return int(connection.execute(select(func.count()).select_from(changes).where(UNPUBLISHED)).scalar_one())
-
-
-@contextmanager
-def publisher_to(amqp_url: str) -> Iterator[Publisher]:
-    publisher = Publisher(config.load({"ENTRA_SMS_AMQP_URL": amqp_url}), "tests")
-    try:
-        yield publisher
-    finally:
-        publisher.close()
 
 
 @pytest.fixture
 def scene(database_url: str, amqp_url: str) -> Iterator[Scene]:
-    with book(database_url) as found, publisher_to(amqp_url) as publisher:
-        feed = Feed(found.database, publisher, "one")
-        yield Scene(found, amqp_url, publisher, feed, Listener(amqp_url))
+    with feed_scene(database_url, amqp_url) as made:
+        yield made
 
 
 def test_each_change_is_one_event_with_what_the_book_holds(scene: Scene) -> None:
@@ -346,63 +255,3 @@ def test_a_sweep_is_told_as_well(scene: Scene) -> None:
     pen.full_round(Stream.USERS, [person(BEN)])
 
     assert told(scene.publish()) == [("contact.removed", ANNA)]
-
-
-class History:
-    """People and groups come, change, join, leave, go and come back; which ones is drawn at random."""
-
-    def __init__(self, scene: Scene, seed: int) -> None:
-        self.draw = random.Random(seed)
-        self._pen = scene.pen
-        self._pen.removal_limit = RemovalLimit(10_000, 100)
-        self._people = [guid(f"person {number}") for number in range(8)]
-        self._teams = [guid(f"team {number}") for number in range(5)]
-
-    def step(self) -> None:
-        draw, one, team = self.draw, self.draw.choice(self._people), self.draw.choice(self._teams)
-        match draw.randrange(6):
-            case 0:
-                self._pen.users(gone(one))
-            case 1 | 2:
-                self._pen.users(person(one, displayName=f"Person {draw.randrange(100)}", mobilePhone=NUMBER))
-            case 3:
-                self._pen.groups(gone(team))
-            case _:
-                members = [(draw.choice(self._people), "user"), (draw.choice(self._teams), "group")]
-                entries = [member(other, kind, **self._perhaps_removed()) for other, kind in members]
-                self._pen.groups(group(team, *entries, name=f"Team {draw.randrange(100)}"))
-
-    def _perhaps_removed(self) -> dict[str, Any]:
-        return {"@removed": {"reason": "deleted"}} if self.draw.random() < 0.3 else {}
-
-
-def forget_marks(database: Database, count: int) -> None:
-    """As if a worker had died before it took away the marks of the latest `count` changes."""
-    with database.write() as connection:
-        last = select(func.max(changes.c.sequence)).scalar_subquery()
-        connection.execute(update(changes).where(changes.c.sequence > last - count).values(unpublished=True))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_documented_consumer_ends_with_the_visible_book_after_a_random_history(
-    scene: Scene, tmp_path: Path, seed: int
-) -> None:
-    history = History(scene, seed)
-    with following(tmp_path, scene.amqp_url) as follower:
-        for _ in range(60):
-            for _ in range(history.draw.randrange(4)):
-                history.step()
-            if history.draw.random() < 0.7:
-                scene.feed.publish()
-            if history.draw.random() < 0.2:
-                forget_marks(scene.book.database, 10)
-        while scene.feed.publish():
-            pass
-        expected = visible_book(scene.book.database, scene.book.tenant_id)
-
-        def equal() -> bool:
-            assert follower.copy_of(scene.book.tenant_id) == expected
-            return True
-
-        eventually(equal, what="a copy that equals the book")
-    assert expected[2], "no membership was left to compare"

@@ -19,7 +19,7 @@ from tests.support.follower import QUEUE, Follower, following, visible_book
 from tests.support.mortal_broker import MortalBroker
 from tests.support.whole_system import IMPATIENT, await_equality, rows
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
 
 _DUTY_SECONDS = 60.0
 """Longer than the time for which a dead worker keeps the duty of publishing."""
