@@ -13,6 +13,7 @@ from common.phones import PhoneState
 from console import output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
+from console.exits import ConsoleError
 from console.export_options import Export, export_options
 from console.group_choice import one_group
 from console.listing import limit_option, say_that_there_is_more
@@ -131,6 +132,26 @@ def export(
         found = one_tenant(connection, tenant)
         within = _within(connection, found, group, direct=direct)
         export.write(every_contact(connection, found.tenant_id, state=state, within=within), ExportedContact)
+
+
+@command.command(short_help="Say why nobody can be erased here, and what to do instead.")
+@tenant_option
+@click.argument("person")
+@click.pass_obj
+def forget(installation: Installation, /, *, tenant: str | None, person: str) -> None:
+    """Say why nobody can be erased here, and what to do instead. Nothing is changed, and the exit code is 1.
+
+    Example: entra-sms contacts forget anna@contoso.com
+    """
+    with installation.database.read() as connection:
+        found = one_tenant(connection, tenant)
+        object_id = one_person(connection, found, person).object_id
+    raise ConsoleError(
+        "Nobody can be erased here: the directory is the truth, and the person would be back after the next full sync. "
+        f"In Microsoft Entra, delete the user {object_id}, or clear the mobile phone and the business phones: the "
+        "address book follows within seconds. To read nothing more of the directory: entra-sms tenants pause. To erase "
+        "all that is stored of it: entra-sms tenants remove --erase"
+    )
 
 
 def _within(connection: Connection, tenant: Tenant, group: str | None, *, direct: bool) -> Select[str] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -16,6 +18,7 @@ from console.choice import one_tenant, tenant_option
 from console.connection import Installation
 from console.exits import ConsoleError, Exit
 from console.explained import Explained, explain
+from console.explained_export import everything_about
 from console.explained_json import as_json
 from console.explained_live import Live
 from console.explained_presence import caveats
@@ -23,8 +26,10 @@ from console.listing import LARGEST_LIMIT
 from console.person_choice import NobodyError, one_person
 from console.reads import advance
 from console.reads.people import as_guid
+from console.whole_file import whole_file
 
 EVENTS = 10
+STDOUT = Path("-")
 
 
 @click.command("explain", short_help="Tell why a person has this number or none, or is not in the book.")
@@ -40,9 +45,24 @@ EVENTS = 10
     help="How many changes to show.",
 )
 @click.option("--json", "as_json_", is_flag=True, help="Write it as JSON, for programs.")
+@click.option(
+    "--export",
+    "export_to",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Write everything that is stored about the person, with what it is for; '-' is standard output.",
+)
 @click.pass_obj
 def command(
-    installation: Installation, /, *, tenant: str | None, person: str, live: bool, limit: int, as_json_: bool
+    installation: Installation,
+    /,
+    *,
+    tenant: str | None,
+    person: str,
+    live: bool,
+    limit: int,
+    as_json_: bool,
+    export_to: Path | None,
 ) -> Exit:
     """Tell why a person is in the address book or not, with which number and why, in which groups, and what changed.
 
@@ -51,12 +71,18 @@ def command(
 
     Example: entra-sms explain anna@contoso.com --live
     """
+    if export_to is not None and (live or as_json_):
+        raise click.UsageError("--export writes what is stored, and goes without --live and --json.")
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
         now = installation.database.now(connection)
         object_id = as_guid(person) or _object_id(connection, installation, found, person)
         explained = explain(connection, found, object_id, now, events=limit)
-    _refuse_groups(explained)
+        _refuse_groups(explained)
+        everything = everything_about(connection, found, object_id, now) if export_to is not None else None
+    if export_to is not None:
+        _export(everything, export_to)
+        return Exit.OK if explained.presence.state.is_known else Exit.FAILED
     if not as_json_:
         explained_card.show(explained)
     said = _ask(installation, explained) if live else None
@@ -69,6 +95,15 @@ def command(
         output.note(f"To ask Graph itself: entra-sms explain {object_id} --live")
     is_somebody = explained.presence.state.is_known or (said is not None and said.is_known)
     return Exit.OK if is_somebody else Exit.FAILED
+
+
+def _export(everything: dict[str, Any] | None, file: Path) -> None:
+    text = orjson.dumps(everything, option=orjson.OPT_INDENT_2).decode() + "\n"
+    if file == STDOUT:
+        output.make_stdout_utf8().write(text)
+        return
+    with whole_file(file) as opened:
+        opened.write(text)
 
 
 def _object_id(connection: Connection, installation: Installation, tenant: Tenant, wanted: str) -> str:
