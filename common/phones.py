@@ -28,6 +28,28 @@ class PhoneSource(StrEnum):
     BUSINESS = "business"
 
 
+class NumberKind(StrEnum):
+    """What a number is for, as far as its digits tell."""
+
+    MOBILE = "mobile"
+    LANDLINE = "landline"
+    VOIP = "voip"
+    TOLL_FREE = "toll_free"
+    PREMIUM_RATE = "premium_rate"
+    OTHER = "other"
+
+
+_TYPES = phonenumbers.PhoneNumberType
+_KINDS = {
+    _TYPES.MOBILE: NumberKind.MOBILE,
+    _TYPES.FIXED_LINE_OR_MOBILE: NumberKind.MOBILE,
+    _TYPES.FIXED_LINE: NumberKind.LANDLINE,
+    _TYPES.VOIP: NumberKind.VOIP,
+    _TYPES.TOLL_FREE: NumberKind.TOLL_FREE,
+    _TYPES.PREMIUM_RATE: NumberKind.PREMIUM_RATE,
+}
+
+
 @dataclass(frozen=True)
 class Phone:
     """The outcome of reading a person's numbers; `number` (E.164) and `source` are set only when it is ok."""
@@ -57,6 +79,11 @@ def to_e164(text: str, region: str | None) -> str | None:
     if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def kind_of(number: str) -> NumberKind:
+    """Return of what kind a valid number (E.164) is; one that may be a landline or a mobile one is a mobile one."""
+    return _KINDS.get(phonenumbers.number_type(phonenumbers.parse(number)), NumberKind.OTHER)
 
 
 def is_region(text: str) -> bool:

@@ -33,6 +33,8 @@ SUBCOMMANDS = {
     "command": "Put a command on the queue, as RabbitMQ's pages can.",
     "changes": "Show every change of the address book, and follow them.",
     "snapshot": "Put the whole address book on the queue of a program that begins to follow.",
+    "recipients": "Write the numbers that a message to groups goes to.",
+    "reports": "Show whose number is missing, invalid, shared or not a mobile one.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
 }

@@ -20,7 +20,7 @@ from console.access import require_access
 from console.choice import typed
 from console.connection import Installation
 from console.exits import ConsoleError, Exit
-from console.tenant_form import given_removal_limit, moment_of, stored_values
+from console.tenant_form import given_recipient_rule, given_removal_limit, moment_of, stored_values
 
 
 def enrol(
@@ -55,6 +55,7 @@ def enrol(
             default_region=values.get("default_region"),
             agreement=Agreement(values["agreement_reference"], date.fromisoformat(values["agreement_date"])),
             removal_limit=given_removal_limit(given, stored),
+            recipient_rule=given_recipient_rule(given, stored),
             now=installation.database.now(connection),
         )
     output.say(f"{'Added' if is_new else 'Updated'} {values['name']}.")

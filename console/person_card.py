@@ -35,7 +35,8 @@ def show_list(shown_people: Sequence[Person], *, with_ids: bool = False, console
     rows: list[list[str | Text | None]] = []
     for person in shown_people:
         number = phone_cell(person.phone, person.phone_state)
-        row = [person.display_name, number, person.mail or person.user_principal_name, _note(person)]
+        note = note_of(is_guest=person.is_guest, enabled=person.account_enabled)
+        row = [person.display_name, number, person.mail or person.user_principal_name, note]
         rows.append([person.object_id, *row] if with_ids else row)
     headings = ["NAME", "NUMBER", "MAIL", "NOTE"]
     output.table(["OBJECT ID", *headings] if with_ids else headings, rows, console=console)
@@ -66,8 +67,9 @@ def names_of(found: Sequence[Team]) -> str:
     return "\n".join(shown(team.display_name or team.object_id) for team in found) or "-"
 
 
-def _note(person: Person) -> Text:
-    words = (("guest", person.is_guest), ("disabled", person.account_enabled is False))
+def note_of(*, is_guest: bool, enabled: bool | None) -> Text:
+    """Return what is unusual about a person."""
+    words = (("guest", is_guest), ("disabled", enabled is False))
     return Text(", ".join(word for word, holds in words if holds))
 
 

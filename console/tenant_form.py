@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from common.db.tenants import USUAL_REMOVAL_LIMIT, RemovalLimit, Tenant
+from common.db.tenants import USUAL_RECIPIENT_RULE, USUAL_REMOVAL_LIMIT, RecipientRule, RemovalLimit, Tenant
 from common.graph.credentials import ClientCertificate
 from common.phones import is_region
 from console import output
@@ -123,6 +123,14 @@ def removal_limit_percent(text: str) -> str:
     return _whole_number(text, highest=100, such_as="10, up to 100: so much of the book may leave within a day unasked")
 
 
+def yes_or_no(text: str) -> str:
+    word = text.strip().lower()
+    if word not in (YES, NO):
+        raise ValueError("must be yes or no")
+    return word
+
+
+YES, NO = "yes", "no"
 AGREEMENT = "nothing is read before a data processing agreement is on record"
 
 FIELDS = (
@@ -144,6 +152,8 @@ FIELDS = (
     Field("agreement_date", "Data processing agreement, date (YYYY-MM-DD)", agreement_date, purpose=AGREEMENT),
     Field("removal_limit", "Removal limit, a number", removal_limit, required=False, asked=False),
     Field("removal_limit_percent", "Removal limit, percent", removal_limit_percent, required=False, asked=False),
+    Field("disabled_recipients", "Disabled accounts are recipients", yes_or_no, required=False, asked=False),
+    Field("guest_recipients", "Guests are recipients", yes_or_no, required=False, asked=False),
 )
 
 
@@ -171,6 +181,18 @@ def given_removal_limit(given: Mapping[str, str], stored: Tenant | None) -> Remo
     return RemovalLimit(
         count=known.count if count is None else int(count),
         percent=known.percent if percent is None else int(percent),
+    )
+
+
+def given_recipient_rule(given: Mapping[str, str], stored: Tenant | None) -> RecipientRule | None:
+    """Return who is a recipient with what was given of it; None: nothing was, and it stays as it is."""
+    disabled, guests = given.get("disabled_recipients"), given.get("guest_recipients")
+    if disabled is None and guests is None:
+        return None
+    known = USUAL_RECIPIENT_RULE if stored is None else stored.recipient_rule
+    return RecipientRule(
+        disabled=known.disabled if disabled is None else disabled == YES,
+        guests=known.guests if guests is None else guests == YES,
     )
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from common.cloud import DEFAULT
 from common.db import tenants
-from common.db.tenants import RemovalLimit, Tenant, TenantState
+from common.db.tenants import RecipientRule, RemovalLimit, Tenant, TenantState
 from common.errors import SettingsError
 from console import credential, enrolment, expiry, output, pausing, removal, state_word, tenant_form, times
 from console.choice import NO_TENANT_YET, one_tenant
@@ -51,6 +51,10 @@ def command() -> None:
     metavar="PERCENT",
     help="Or so much of the address book, whichever is more. 10 unless given; 100 switches the limit off.",
 )
+@click.option(
+    "--disabled-recipients", metavar="yes|no", help="Are people whose account is disabled recipients? no unless given."
+)
+@click.option("--guest-recipients", metavar="yes|no", help="Are guests recipients? yes unless given.")
 @click.option(
     "--cloud",
     metavar="NAME",
@@ -163,6 +167,7 @@ def show(installation: Installation, tenant: str | None) -> None:
         ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
         ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
         ("Removal limit", removal_limit_in_words(found.removal_limit)),
+        ("Recipients", recipients_in_words(found.recipient_rule)),
         ("State", state_word.of_tenant(found)),
         ("Since", times.moment(found.state_since)),
     ]
@@ -247,3 +252,9 @@ def removal_limit_in_words(limit: RemovalLimit) -> str:
     elif limit.count == 0:
         unasked = f"{percent} within a day"
     return f"{unasked}; more than that waits for a decision"
+
+
+def recipients_in_words(rule: RecipientRule) -> str:
+    """Return who is sent messages: of those with a number."""
+    disabled = "also if the account is disabled" if rule.disabled else "unless the account is disabled"
+    return f"everybody with a number, {disabled}{'' if rule.guests else ', but no guests'}"

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    text,
     true,
 )
 from sqlalchemy.dialects import postgresql
@@ -185,6 +186,14 @@ memberships = Table(
     Column("member_type", Text, nullable=False, comment="user | group | device | servicePrincipal | orgContact | …"),
     Column("generation", Integer, nullable=False),
     Index(None, "tenant_id", "member_id"),
+    Index(
+        "ix_memberships_nested",
+        "tenant_id",
+        "group_id",
+        "member_id",
+        postgresql_where=text("member_type = 'group'"),
+        sqlite_where=text("member_type = 'group'"),
+    ),
 )
 
 rechecks = Table(

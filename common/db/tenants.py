@@ -40,6 +40,14 @@ class RemovalLimit:
 
 
 @dataclass(frozen=True)
+class RecipientRule:
+    """Whether people with a disabled account, and whether guests, are sent messages."""
+
+    disabled: bool = False
+    guests: bool = True
+
+
+@dataclass(frozen=True)
 class Tenant:
     """A customer's directory. `sealed_credential` opens only with the server key."""
 
@@ -53,6 +61,7 @@ class Tenant:
     default_region: str | None
     agreement: Agreement
     removal_limit: RemovalLimit
+    recipient_rule: RecipientRule
     state: TenantState
     state_code: str | None
     state_reason: str | None
@@ -75,6 +84,7 @@ class Tenant:
 
 
 USUAL_REMOVAL_LIMIT = RemovalLimit()
+USUAL_RECIPIENT_RULE = RecipientRule()
 
 
 def seal_credential(vault: Vault, credential: Credential) -> str:
@@ -94,12 +104,13 @@ def save(
     default_region: str | None,
     agreement: Agreement,
     removal_limit: RemovalLimit | None = None,
+    recipient_rule: RecipientRule | None = None,
     now: datetime,
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
     It is active, unless it is paused; its streams are due at once, and its subscriptions are looked at. Without a
-    credential or a `removal_limit` a known tenant keeps its own; a new one gets the usual limit.
+    credential, a `removal_limit` or a `recipient_rule` a known tenant keeps its own; a new one gets the usual ones.
     """
     values: dict[str, object] = {
         "name": name,
@@ -115,6 +126,11 @@ def save(
         values |= _of_credential(sealed_credential, credential_expires_at)
     if removal_limit is not None:
         values |= {"removal_limit_count": removal_limit.count, "removal_limit_percent": removal_limit.percent}
+    if recipient_rule is not None:
+        values |= {
+            "disabled_are_recipients": recipient_rule.disabled,
+            "guests_are_recipients": recipient_rule.guests,
+        }
     active = {"state": TenantState.ACTIVE, "state_code": None, "state_reason": None, "state_since": now}
     mine = tenants.c.tenant_id == tenant_id
     known = connection.execute(update(tenants).where(mine).values(values)).rowcount > 0
@@ -214,6 +230,7 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         default_region=values["default_region"],
         agreement=Agreement(values["agreement_reference"], values["agreement_date"]),
         removal_limit=_removal_limit(values["removal_limit_count"], values["removal_limit_percent"]),
+        recipient_rule=RecipientRule(values["disabled_are_recipients"], values["guests_are_recipients"]),
         state=TenantState(values["state"]),
         state_code=values["state_code"],
         state_reason=values["state_reason"],

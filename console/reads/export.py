@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Select, and_, select
 from common.db.tables import contacts, groups, memberships
 from common.db.visible import is_visible
 from common.phones import PhoneState
+from console.reads.people import is_guest
 
 ROWS_AT_ONCE = 1_000
-GUEST = "guest"
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def every_contact(
         .where(*wanted)
         .order_by(person.object_id)
     )
-    for row in _streaming(connection).execute(query).mappings():
+    for row in streaming(connection).execute(query).mappings():
         values = dict(row)
-        values["guest"] = (values.pop("user_type") or "").casefold() == GUEST
+        values["guest"] = is_guest(values.pop("user_type"))
         yield ExportedContact(**values)
 
 
@@ -84,10 +84,11 @@ def every_group(connection: Connection, tenant_id: str) -> Iterator[ExportedGrou
         .where(groups.c.tenant_id == tenant_id)
         .order_by(groups.c.object_id, memberships.c.member_id)
     )
-    rows = _streaming(connection).execute(query)
+    rows = streaming(connection).execute(query)
     for (object_id, display_name), edges in groupby(rows, key=lambda row: (row[0], row[1])):
         yield ExportedGroup(object_id, display_name, [member_id for _, _, member_id in edges if member_id is not None])
 
 
-def _streaming(connection: Connection) -> Connection:
+def streaming(connection: Connection) -> Connection:
+    """Return the connection with results that come a few at a time, as they are read."""
     return connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)

@@ -13,6 +13,7 @@ from common.phones import PhoneState, to_e164
 from console.reads.letters import contains, equals
 
 FEWEST_DIGITS = 3
+GUEST = "guest"
 _NUMBER_LETTERS = frozenset("0123456789+-/.() \t\u00a0\u2013")
 
 
@@ -37,7 +38,7 @@ class Person:
 
     @property
     def is_guest(self) -> bool:
-        return (self.user_type or "").casefold() == "guest"
+        return is_guest(self.user_type)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ def find(connection: Connection, tenant_id: str, wanted: str, *, region: str | N
         if found:
             return found
     return []
+
+
+def is_guest(user_type: str | None) -> bool:
+    return (user_type or "").lower() == GUEST
 
 
 def as_guid(text: str) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.db.tenants import USUAL_REMOVAL_LIMIT, Agreement, Tenant, TenantState
+from common.db.tenants import USUAL_RECIPIENT_RULE, USUAL_REMOVAL_LIMIT, Agreement, Tenant, TenantState
 from common.errors import BadPageError
 from common.graph.answers import GraphNotFoundError
 from common.graph.client import GraphClient
@@ -39,6 +39,7 @@ TENANT = Tenant(
     default_region="PL",
     agreement=Agreement("DPA-1", date(2026, 1, 2)),
     removal_limit=USUAL_REMOVAL_LIMIT,
+    recipient_rule=USUAL_RECIPIENT_RULE,
     state=TenantState.ACTIVE,
     state_code=None,
     state_reason=None,
