@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     changes_days: float = Field(
         400.0, ge=32.0, le=36_500.0, description="What happened to whom is kept for this many days; ids, no values."
     )
+    history_days: float = Field(
+        90.0, ge=1.0, le=36_500.0, description="When what was read, and what came of it, is kept for this many days."
+    )
     webhook_bind: str = Field("127.0.0.1:8080", description="Address and port on which the webhook listens.")
     webhook_tls_certificate: Path | None = Field(
         None, description="PEM certificate chain, if the webhook itself speaks TLS; empty: a proxy in front does."

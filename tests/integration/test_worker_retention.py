@@ -1,4 +1,4 @@
-"""How long changes are kept."""
+"""How long changes and rounds are kept."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from common.db.tables import changes
+from common.db.tables import changes, rounds
+from common.messages import Stream
 from tests.support.bench import settings
 from tests.support.book import Book, book, guid
 from tests.support.pen import Pen, gone, person
@@ -75,3 +76,34 @@ def test_after_a_look_that_left_nothing_old_it_is_not_time_yet(contoso: Book) ->
     eraser.erase()
 
     assert kept(contoso) == 3
+
+
+def answered(contoso: Book) -> list[str]:
+    with contoso.database.read() as connection:
+        found = connection.scalars(select(rounds.c.request_ids).order_by(rounds.c.round_id))
+        return [request_id for request_ids in found for request_id in request_ids]
+
+
+def test_rounds_are_kept_for_their_days_and_the_latest_of_each_stream_longer(contoso: Book) -> None:
+    contoso.round(Stream.USERS, "old", ended_at=days_ago(91))
+    contoso.round(Stream.GROUPS, "old, and the latest of the groups", ended_at=days_ago(91))
+    contoso.round(Stream.USERS, "young", ended_at=days_ago(89))
+    contoso.round(Stream.USERS, "latest", ended_at=days_ago(0))
+
+    Retention(settings(), contoso.database).erase()
+
+    assert answered(contoso) == ["old, and the latest of the groups", "young", "latest"]
+
+
+def test_rounds_are_erased_in_slices_until_nothing_old_is_left(contoso: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "SLICE", 4)
+    for number in range(11):
+        contoso.round(Stream.USERS, str(number), ended_at=days_ago(8))
+    eraser = Retention(settings(history_days=7), contoso.database)
+
+    left = []
+    for _ in range(4):
+        eraser.erase()
+        left.append(len(answered(contoso)))
+
+    assert left == [7, 3, 1, 1]
