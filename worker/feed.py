@@ -84,6 +84,8 @@ class Feed:
 
     def _look(self) -> bool:
         """Publish; tell whether there may be more to do at once."""
+        if not self._publisher.is_connected():
+            return False  # the publisher says why; the database is not asked meanwhile
         try:
             count = self.publish()
         except EntraSmsError as error:
