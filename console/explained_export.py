@@ -46,7 +46,8 @@ SECTIONS = (
         memberships,
         [memberships.c.member_id],
         "The groups, so that messages to a group reach the person. Ids alone; the name of the group is told beside.",
-        "Until the directory says that it ended, also while the person is deleted: a restored person is in it again.",
+        "Until it ends. Of somebody who left the id stays for 30 days and until the next full sync: who is restored in "
+        "Microsoft Entra is in the group again.",
         memberships.c.group_id,
     ),
     Section(
