@@ -1,17 +1,21 @@
-"""Is the address book equal to the directory? Person by person, group by group, edge by edge.
+"""Is the address book equal to the directory? Person by person, group by group, edge by edge, recipient by recipient.
 
-Shares nothing with the worker: the truth is the simulator's own list, the book is read by plain SQL, and the rule for
-the number is written down here once more.
+Shares nothing with the product: the truth is the simulator's own list, the book is read by plain SQL, and the rules for
+the number and for recipients are written down here once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import phonenumbers
 from sqlalchemy import Connection, create_engine, text
+
+from common.db.engine import Database
+from common.db.tenants import USUAL_RECIPIENT_RULE
+from console.reads.recipients import Recipient, Selection, judged
 
 Person = tuple[Any, ...]
 DEFAULT_REGION = "PL"
@@ -73,6 +77,55 @@ def differences(expected: Book, actual: Book) -> list[str]:
         *(f"membership of {member} in {group} is missing" for group, member in sorted(expected.edges - actual.edges)),
         *(f"membership of {member} in {group} is too much" for group, member in sorted(actual.edges - expected.edges)),
     ]
+
+
+def differences_of_recipients(expected: Book, database_url: str, tenant_id: str) -> list[str]:
+    """Return a line for each group of which the product finds other recipients than follow from `expected`."""
+    database = Database.from_url(database_url)
+    try:
+        with database.read() as connection:
+            actual = {
+                group_id: {
+                    one.object_id: one.phone
+                    for one in judged(connection, Selection(tenant_id, USUAL_RECIPIENT_RULE, (group_id,)))
+                    if isinstance(one, Recipient)
+                }
+                for group_id in expected.groups
+            }
+    finally:
+        database.close()
+    return [
+        f"recipients of group {group_id} differ: {len(actual[group_id])} instead of {len(recipients)}"
+        for group_id, recipients in recipients_by_group(expected).items()
+        if actual[group_id] != recipients
+    ]
+
+
+def recipients_by_group(book: Book) -> dict[str, dict[str, str]]:
+    """Return of each group the ids of who gets a message to it and the number: enabled, and each number once."""
+    members: dict[str, list[str]] = {group_id: [] for group_id in book.groups}
+    for group_id, member_id in book.edges:
+        members[group_id].append(member_id)
+    return {group_id: _recipients(book, _everybody_in(group_id, members)) for group_id in book.groups}
+
+
+def _everybody_in(group_id: str, members: Mapping[str, Sequence[str]]) -> set[str]:
+    seen, waiting = {group_id}, [group_id]
+    while waiting:
+        new = set(members.get(waiting.pop(), ())) - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+def _recipients(book: Book, everybody: set[str]) -> dict[str, str]:
+    by_number: dict[str, tuple[bool, str]] = {}
+    for object_id in everybody & book.people.keys():
+        *_, enabled, _, phone, source, _ = book.people[object_id]
+        if phone is not None and enabled is not False:
+            claim = (source != "mobile", object_id)
+            by_number[phone] = min(claim, by_number.get(phone, claim))
+    return {object_id: phone for phone, (_, object_id) in by_number.items()}
 
 
 def _of_mappings(what: str, expected: Mapping[str, Person], actual: Mapping[str, Person]) -> list[str]:

@@ -17,7 +17,14 @@ from typing import Any
 import click
 
 from deploy.local import broker, postgres
-from deploy.local.comparison import Book, book_of_database, book_of_directory, differences
+from deploy.local.comparison import (
+    Book,
+    book_of_database,
+    book_of_directory,
+    differences,
+    differences_of_recipients,
+    recipients_by_group,
+)
 from deploy.local.control import Control
 from deploy.local.errors import LocalServiceError
 from deploy.local.landings import Landings, percentile
@@ -126,6 +133,7 @@ def _smoke(system: System, *, changes: int, faults: str | None, seed: int, patie
             made += _change_until_all_fired(control, landings, latencies, wanted, seed)
         click.echo(f"{made} changes made; waiting until the address book equals the directory ...")
         book, found = _await_equality(system, landings, latencies, patience_seconds)
+    found += differences_of_recipients(book, system.database_url, control.tenant_id)
     missing = _report_faults(control, wanted)
     for line in found[:20]:
         click.echo(line)
@@ -217,6 +225,7 @@ def _result(book: Book, found: list[str], made: int, latencies: list[float], gra
         "contacts": len(book.people),
         "groups": len(book.groups),
         "memberships": len(book.edges),
+        "recipients": sum(len(found) for found in recipients_by_group(book).values()),
         "changes": made,
         "latency_ms": {
             "p50": round(percentile(in_ms, 0.5)),

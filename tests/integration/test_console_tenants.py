@@ -17,7 +17,7 @@ from common.config import load
 from common.db import tenants
 from common.db.engine import Database
 from common.db.tables import streams
-from common.db.tenants import RemovalLimit, TenantState
+from common.db.tenants import RecipientRule, RemovalLimit, TenantState
 from common.graph.credentials import ClientSecret
 from common.messages import Stream
 from common.secrets import Vault
@@ -212,6 +212,36 @@ def test_a_new_tenant_may_have_its_own_removal_limit(
     assert entra_sms(*add(given, removal_limit="5", removal_limit_percent="100")).code == 0
 
     assert saved(sqlite_url)[0].removal_limit == RemovalLimit(count=5, percent=100)
+
+
+def test_who_is_a_recipient_is_changed_by_what_is_given_of_it(
+    entra_sms: EntraSms, given: dict[str, str], sqlite_url: str, directory: Simulator
+) -> None:
+    steps = [
+        (["--name", "Nordwind AG"], RecipientRule(False, True), "unless the account is disabled"),
+        (["--disabled-recipients", "yes"], RecipientRule(True, True), "also if the account is disabled"),
+        (["--guest-recipients", "NO"], RecipientRule(True, False), "also if the account is disabled, but no guests"),
+        (["--name", "Nordwind SA"], RecipientRule(True, False), "also if the account is disabled, but no guests"),
+        (["--disabled-recipients", "no"], RecipientRule(False, False), "unless the account is disabled, but no guests"),
+    ]
+    assert entra_sms(*add(given)).code == 0
+
+    for options, rule, words in steps:
+        ended = entra_sms("tenants", "add", "--tenant-id", directory.tenant_id, *options)
+        assert ended.code == 0, ended.err
+        assert saved(sqlite_url)[0].recipient_rule == rule
+        assert f"Recipients everybody with a number, {words} State" in " ".join(
+            entra_sms("tenants", "show").out.split()
+        )
+
+
+def test_a_new_tenant_may_say_who_is_a_recipient(entra_sms: EntraSms, given: dict[str, str], sqlite_url: str) -> None:
+    refused = entra_sms(*add(given, disabled_recipients="maybe", guest_recipients="maybe"))
+    assert refused.code == 2
+    assert "--disabled-recipients must be yes or no. --guest-recipients must be yes or no." in refused.words
+
+    assert entra_sms(*add(given, guest_recipients="no")).code == 0
+    assert saved(sqlite_url)[0].recipient_rule == RecipientRule(disabled=False, guests=False)
 
 
 @pytest.mark.parametrize("text", ["-1", "ten", "1.5", "", "1000001", "²"])
