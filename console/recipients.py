@@ -10,10 +10,10 @@ import click
 from sqlalchemy import Connection
 
 from common.db.tenants import Tenant
-from console import exporting, output
+from console import output
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
-from console.exporting import Format
+from console.export_options import Export, export_options
 from console.group_choice import one_group
 from console.reads.recipients import LeftOut, Recipient, Selection, judged
 
@@ -38,13 +38,7 @@ WHY = {
     metavar="GROUP",
     help="Nobody of this group, and no number of theirs; may be given several times.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice([Format.CSV, Format.JSON], case_sensitive=False),
-    default=Format.CSV,
-    show_default=True,
-)
+@export_options
 @click.option("--limit", type=click.IntRange(1), metavar="COUNT", help="How many to write at most; all unless given.")
 @click.pass_obj
 def command(
@@ -54,7 +48,7 @@ def command(
     tenant: str | None,
     group: tuple[str, ...],
     except_: tuple[str, ...],
-    form: Format,
+    export: Export,
     limit: int | None,
 ) -> None:
     """Write everybody who gets a message to one or several groups, each number once, ordered by object id.
@@ -65,7 +59,7 @@ def command(
     Columns: phone (E.164), display_name, given_name, surname, object_id. GROUP is an object id, a name, a mail address,
     or a part of the name.
 
-    Example: entra-sms recipients Sales Marketing --except "On leave" > recipients.csv
+    Example: entra-sms recipients Sales Marketing --except "On leave" --output recipients.csv
     """
     with installation.database.read() as connection:
         found = one_tenant(connection, tenant)
@@ -77,7 +71,7 @@ def command(
         )
         counted: Counter[LeftOut | None] = Counter()
         recipients = _counting(judged(connection, wanted), counted)
-        exporting.write(islice(recipients, limit), Recipient, form)
+        export.write(islice(recipients, limit), Recipient)
         for _ in recipients:  # beyond the limit they are counted only
             pass
     output.note(in_words(counted, limit))

@@ -72,6 +72,8 @@ def folded(line: str) -> str:
 
     No letter is torn: a reader that decodes each piece by itself reads it all the same.
     """
+    if len(line.encode()) <= LARGEST_LINE_OCTETS:
+        return line
     pieces, octets = [""], 0
     for letter in line:
         size = len(letter.encode())

@@ -99,6 +99,20 @@ def test_a_group_that_is_not_there_leaves_the_file_as_it_was(
     assert file.read_text() == "before"
 
 
+def test_recipients_are_exported_in_the_same_ways(contoso: Book, entra_sms: EntraSms, tmp_path: Path) -> None:
+    file = tmp_path / "recipients.vcf"
+
+    ended = entra_sms("recipients", "Sales", "--format", "vcard", "--output", str(file))
+    lines = entra_sms("recipients", "Sales", "--format", "jsonl").out.splitlines()
+    table = entra_sms("recipients", "Sales", "--separator", ";", "--bom").out
+
+    (card,) = read_cards(file.read_bytes())
+    assert (ended.code, ended.out) == (0, "")
+    assert (card["FN"].parts, card["TEL"].parts) == (("Anna",), ("tel:+48601234567",))
+    assert [json.loads(line)["phone"] for line in lines] == ["+48601234567"]
+    assert table.startswith("\ufeffphone;display_name;")
+
+
 @pytest.mark.parametrize("options", [("--bom",), ("--separator", ";")])
 def test_what_belongs_to_csv_is_refused_elsewhere(contoso: Book, entra_sms: EntraSms, options: tuple[str, ...]) -> None:
     ended = entra_sms("contacts", "export", "--format", "json", *options)
