@@ -311,14 +311,14 @@ class TestExpiry:
     @pytest.mark.parametrize(
         ("left", "is_shown", "is_trouble"),
         [
-            (timedelta(days=31), False, False),
+            (timedelta(days=31), True, False),
             (timedelta(days=29), True, False),
             (timedelta(days=6), True, True),
             (timedelta(days=-1), True, True),
         ],
         ids=str,
     )
-    def test_the_status_shows_it_a_month_before_and_calls_it_a_trouble_a_week_before(
+    def test_the_status_shows_it_and_calls_it_a_trouble_a_week_before(
         self,
         entra_sms: EntraSms,
         directory: Simulator,

@@ -60,7 +60,8 @@ def await_subscriptions(system: System) -> list[dict[str, Any]]:
 
     def both() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = system.simulated().call("GET", "subscriptions")["subscriptions"]
-        return found if len(found) == 2 else []
+        assert len(found) == 2, rows(system, "SELECT state, subscription_trouble, reconcile_at FROM tenants")
+        return found
 
     return eventually(both, within_seconds=60, what="two subscriptions")
 
