@@ -223,6 +223,15 @@ def test_a_limit_is_told_with_the_total(peopled: Book, entra_sms: EntraSms) -> N
     assert "These are 1 of 2 people." in ended.words
 
 
+def test_the_number_of_most_people_comes_first(contoso: Book, entra_sms: EntraSms) -> None:
+    for name, number in (("A", "1"), ("B", "1"), ("C", "2"), ("D", "2"), ("E", "2"), ("F", "3"), ("G", "3")):
+        contoso.person(name, phone=f"+4860100000{number}")
+
+    shown = [row["display_name"] for row in json.loads(entra_sms("reports", "shared", "--format", "json").out)]
+
+    assert "".join(shown) == "CDEABFG"
+
+
 def test_exports_have_everybody_and_harm_no_spreadsheet(peopled: Book, entra_sms: EntraSms) -> None:
     [invalid] = csv.DictReader(io.StringIO(entra_sms("reports", "invalid", "--format", "csv").out))
     [as_json] = json.loads(entra_sms("reports", "invalid", "--format", "json").out)
