@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, union, update
 
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
@@ -146,11 +146,22 @@ class Writer:
         )
 
     def recheck_groups_of(self, member_ids: Collection[str]) -> None:
-        """Note the groups that have an edge to a restored member: Graph reports nothing there."""
+        """Note the groups that have an edge to a restored member, or lost it lately: Graph reports nothing there.
+
+        Lost, since a list of members that was read while he was in the recycle bin, and still in the book, was without
+        him.
+        """
+        since = self.now - timedelta(days=RECYCLE_BIN_DAYS)
         for batch in batches(sorted(member_ids)):
             mine = (memberships.c.tenant_id == self.tenant_id, memberships.c.member_id.in_(batch))
-            query = select(memberships.c.group_id).where(*mine).distinct()
-            self.recheck(Stream.GROUPS, "members", list(self.connection.scalars(query)))
+            lost = (
+                changes.c.tenant_id == self.tenant_id,
+                changes.c.kind == "membership.removed",
+                changes.c.at >= since,
+            )
+            in_groups = select(memberships.c.group_id).where(*mine)
+            left_groups = select(changes.c.object_id).where(*lost, changes.c.member_id.in_(batch))
+            self.recheck(Stream.GROUPS, "members", list(self.connection.scalars(union(in_groups, left_groups))))
 
     def removed_before(self, kind: str, object_ids: Sequence[str]) -> set[str]:
         """Return those of `object_ids` that the feed says were removed (`kind`) while they could still come back."""

@@ -264,6 +264,30 @@ def test_a_sweep_spares_the_memberships_of_strangers_before_the_people_were_read
     assert pen.edges() == {(STAFF, ANNA)}
 
 
+def test_who_comes_back_is_looked_for_in_the_groups_that_lost_him_meanwhile(
+    pen: Pen,
+) -> None:
+    pen.users(person(ANNA), person(BERT))
+    pen.full_round(Stream.GROUPS, [group(STAFF, member(ANNA)), group(BOARD, member(BERT))])
+    pen.full_round(Stream.GROUPS, [group(STAFF), group(BOARD, member(BERT))])  # deleted, and still in the book
+    pen.users(gone(ANNA))
+    pen.forget_noted()
+    pen.later(days=20)
+    pen.users(person(ANNA))
+    assert pen.noted() == {("groups", STAFF, "members")}
+
+
+def test_who_comes_back_after_the_recycle_bin_was_emptied_is_looked_for_nowhere(pen: Pen) -> None:
+    pen.users(person(ANNA))
+    pen.full_round(Stream.GROUPS, [group(STAFF, member(ANNA))])
+    pen.full_round(Stream.GROUPS, [group(STAFF)])
+    pen.users(gone(ANNA))
+    pen.forget_noted()
+    pen.later(days=32)
+    pen.users(person(ANNA))
+    assert pen.noted() == set()
+
+
 def test_a_sweep_leaves_other_tenants_alone(pen: Pen, shared_database_url: str) -> None:
     with book(shared_database_url, "Fabrikam", "fabrikam.example") as other:
         Pen(other).groups(group(STAFF, member(ANNA)))

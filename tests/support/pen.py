@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, delete, select
 
 from common.db.engine import Database
 from common.db.tables import changes, contacts, groups, held_removals, holds, memberships, rechecks, streams
@@ -77,6 +77,11 @@ class Pen:
             (sweep_users if stream is Stream.USERS else sweep_groups)(writer)
         total.add(writer.counts)
         return total
+
+    def forget_noted(self) -> None:
+        """What is to be read itself was read, and told nothing new."""
+        with self.database.write() as connection:
+            connection.execute(delete(rechecks).where(rechecks.c.tenant_id == self.book.tenant_id))
 
     def later(self, **time: float) -> None:
         self.now += timedelta(**time)
