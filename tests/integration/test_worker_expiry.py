@@ -183,7 +183,7 @@ def test_a_refusal_as_expired_tells_the_end(contoso: Book, code: str, noted: tim
     refuse(contoso, code)
     assert ends_at(contoso) == first, "it is known since when it has expired"
     Expiries(contoso.database).look()
-    assert warnings(contoso) == [], "the failed access was told already"
+    assert [one["body"]["what"] for one in warnings(contoso)] == ["access_failed"], "the failed access was told already"
 
 
 def test_an_end_that_is_known_and_over_is_kept(contoso: Book) -> None:
