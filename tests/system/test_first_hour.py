@@ -88,8 +88,10 @@ class Hour:
 
 
 def _settled(printed: str) -> list[str]:
-    """The lines but for those of a progress, of which there are more or less."""
-    return [line for line in printed.splitlines() if not re.match(r"(users|groups): (?!complete)", line)]
+    """The lines but for those of a progress, of which there are more or less; people before groups."""
+    lines = [line for line in printed.splitlines() if not re.match(r"(users|groups): (?!complete)", line)]
+    ended = sorted((line for line in lines if re.match(r"(users|groups): ", line)), reverse=True)
+    return [ended.pop(0) if re.match(r"(users|groups): ", line) else line for line in lines]
 
 
 def _wrapped(text: str) -> str:
