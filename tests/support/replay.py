@@ -19,18 +19,30 @@ class Replayed:
     contacts: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
     memberships: set[tuple[str, str]] = field(default_factory=set)
+    unseen: set[tuple[str, str]] = field(default_factory=set, compare=False)
+    """Memberships that were told while their group was not there: nobody saw them, so they are told once more."""
 
     def follow(self, kind: str, object_id: str, member_id: str | None, fields: list[str] | None) -> None:
         thing, _, verb = kind.partition(".")
         if thing == "membership":
             assert member_id is not None
-            _set(self.memberships, (object_id, member_id), verb)
+            self._follow_membership((object_id, member_id), verb)
             return
         assert member_id is None
         _set(self.contacts if thing == "contact" else self.groups, object_id, verb)
         assert bool(fields) == (verb == "changed"), f"{kind} names the fields {fields}"
         if kind == "group.removed":  # its memberships go with it, without a word about each
             self.memberships = {edge for edge in self.memberships if edge[0] != object_id}
+            self.unseen = {edge for edge in self.unseen if edge[0] != object_id}
+
+    def _follow_membership(self, key: tuple[str, str], verb: str) -> None:
+        group_is_there, was_unseen = key[0] in self.groups, key in self.unseen
+        self.unseen.discard(key)
+        if verb == "added" and group_is_there and was_unseen:
+            return
+        _set(self.memberships, key, verb)
+        if verb == "added" and not group_is_there:
+            self.unseen.add(key)
 
 
 def replayed(database: Database, tenant_id: str) -> Replayed:
@@ -40,6 +52,8 @@ def replayed(database: Database, tenant_id: str) -> Replayed:
     with database.read() as connection:
         for row in connection.execute(query):
             result.follow(row.kind, row.object_id, row.member_id, row.fields)
+    forgotten = {edge for edge in result.unseen if edge[0] in result.groups}
+    assert not forgotten, f"nobody was told of {forgotten} when the group came"
     return result
 
 
@@ -55,9 +69,7 @@ def held(database: Database, tenant_id: str) -> Replayed:
 
 
 def _set(known: set[Any], key: Any, verb: str) -> None:
-    # A group that was known in part becomes whole: its memberships, which nobody saw, are told once more.
-    told_again = verb == "added" and isinstance(key, tuple)
-    assert told_again or (key in known) == (verb != "added"), f"{key} {verb}"
+    assert (key in known) == (verb != "added"), f"{key} {verb}"
     if verb == "added":
         known.add(key)
     elif verb == "removed":
