@@ -130,7 +130,8 @@ def _mortal_broker() -> Iterator[MortalBroker]:
 
 @pytest.fixture
 def mortal_broker(_mortal_broker: MortalBroker) -> Iterator[MortalBroker]:
-    """A node of its own, alive; the test may kill it."""
+    """A node that the test may kill, alive, with empty queues."""
+    _mortal_broker.empty()
     yield _mortal_broker
     if not _mortal_broker.broker.is_ready():
         _mortal_broker.revive()

@@ -3,14 +3,20 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import pika
+from pika.exceptions import AMQPError
+
+from common import topology
 from deploy.local import packages, rabbitmq
 from deploy.local.broker import Broker
 from deploy.local.ports import Reservation
 from deploy.local.processes import AT_ONCE, Process
 from deploy.local.rabbitmq import Node
 from deploy.local.runs import Run
+from tests.support.broker import is_on_disk
 from tests.support.eventually import eventually
 
 _BOOT_SECONDS = 90.0
@@ -61,6 +67,20 @@ class MortalBroker:
             what="its management API",
             despite=(Exception,),
         )
+
+    def empty(self) -> None:
+        """Make the queues such as a kill leaves whole, with nothing in them of a test before."""
+        eventually(self._purge, within_seconds=_BOOT_SECONDS, what="its queues", despite=(AMQPError,))
+        for queue in topology.queues():
+            eventually(partial(is_on_disk, self.run_directory, queue.name), what=f"{queue.name} on disk")
+
+    def _purge(self) -> bool:
+        with pika.BlockingConnection(pika.URLParameters(self.broker.amqp_url)) as connection:
+            channel = connection.channel()
+            topology.declare(channel)
+            for queue in topology.queues():
+                channel.queue_purge(queue.name)
+        return True
 
 
 @contextmanager
