@@ -9,6 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit
 # "--seconds 30" if SECONDS was given on make's command line. The environment does not count: other programs, and bash
 # itself, have variables of these names.
 option = $(if $(filter command,$(origin $(1))),--$(2) '$($(1))')
+flag = $(if $(filter command,$(origin $(1))),--$(2))
 options = $(call option,SECONDS,seconds) $(call option,USERS,users) $(call option,GROUPS,groups) \
 	$(call option,WORKERS,workers) $(call option,FAULTS,faults) $(call option,SEED,seed)
 
@@ -49,8 +50,8 @@ check: $(READY) ## Lint, formatting, types, direction of imports, pinned depende
 audit: $(READY) ## Ask OSV over the network whether anything is known against the pinned dependencies
 	@$(BIN)/python -m deploy.local.audit
 
-bench: $(READY) ## Measure; ARGS goes to the benchmarks
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(READY) ## Measure, and write benchmarks/results.json and the tables of docs/performance.md: QUICK=1, FULL=1, ONLY; ARGS
+	@$(BIN)/python -m benchmarks $(call flag,QUICK,quick) $(call flag,FULL,full) $(call option,ONLY,only) $(ARGS)
 
 screenshots: $(READY) ## Take the pictures of docs/operations.md anew, of RabbitMQ's pages in a real run (2 minutes)
 	@$(BIN)/python -m deploy.local.screenshots

@@ -5,7 +5,6 @@ No network and no Graph latency: what is measured is what the worker adds to fet
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import insert
 
+from benchmarks.figure import Effort, Figure
 from common.clock import utc_now
 from common.config import Settings, load
 from common.db import tenants
@@ -30,6 +30,9 @@ from worker import leases
 from worker.leases import Lease, StreamKey, Wishes
 from worker.rounds import full_slice
 from worker.turn import Turn
+
+NAME = "full_round"
+DESCRIPTION = "a full round of ready-made pages, against a program that parses them and inserts plain rows."
 
 TENANT_ID = str(UUID(int=1))
 PAGE = 200
@@ -52,8 +55,9 @@ class ReadyPages:
         return DeltaPage(items, None if last else str(number + 1), "end" if last else None)
 
 
-def measure(users: int, repetitions: int) -> list[dict[str, Any]]:
+def measure(effort: Effort) -> list[Figure]:
     """Return the ratios of a first round and of a round over unchanged people to the floor."""
+    users, repetitions = (2_000, 3) if effort is Effort.QUICK else (10_000, 5)
     pages = make_pages(users)
     samples: dict[str, list[float]] = {"first": [], "unchanged": []}
     for _ in range(repetitions):
@@ -62,7 +66,15 @@ def measure(users: int, repetitions: int) -> list[dict[str, Any]]:
             database = _database(Path(folder) / "book.sqlite3")
             samples["first"].append(_seconds(partial(_round, database, pages)) / floor)
             samples["unchanged"].append(_seconds(partial(_round, database, pages)) / floor)
-    return [_row(f"full round, {name}, {users} people, SQLite", values) for name, values in samples.items()]
+    return [
+        Figure.of(
+            f"{NAME}: {name}, {users:,} people, SQLite",
+            "times the floor",
+            values,
+            against="parse the same pages, insert plain rows",
+        )
+        for name, values in samples.items()
+    ]
 
 
 def make_pages(users: int) -> list[bytes]:
@@ -164,13 +176,3 @@ def _seconds(work: Callable[[], None]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _row(name: str, values: Sequence[float]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "unit": "times the floor",
-        "value": round(statistics.median(values), 2),
-        "spread": [round(min(values), 2), round(max(values), 2)],
-        "against": "parse the same pages, insert plain rows",
-    }

@@ -93,7 +93,7 @@ def _module(name: str, arguments: Sequence[str]) -> str | None:
 def _make(arguments: Sequence[str]) -> str | None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    variables = {"ARGS", "PYTHON", *re.findall(r"call option,([A-Z]+)", makefile)}
+    variables = {"ARGS", "PYTHON", *re.findall(r"call (?:option|flag),([A-Z]+)", makefile)}
     for word in arguments:
         name = word.partition("=")[0]
         if name not in (variables if "=" in word else targets):

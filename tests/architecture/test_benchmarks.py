@@ -1,0 +1,72 @@
+"""What was measured is written down as it was: figures have their shape, and the documented tables are theirs."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.figure import Effort, Figure, at_least, at_most
+
+KEYS = ["name", "unit", "value", "spread", "aim", "met", "against"]
+
+
+def written() -> Iterator[dict[str, object]]:
+    yield from json.loads(results.RESULTS.read_text())
+
+
+def test_every_benchmark_has_a_name_of_its_own_a_sentence_and_a_table() -> None:
+    names = [benchmark.NAME for benchmark in BENCHMARKS]
+    assert len(set(names)) == len(names)
+    assert results.tables_in(results.PAGE.read_text()) == names
+    for benchmark in BENCHMARKS:
+        assert re.fullmatch(r"[a-z_]+", benchmark.NAME)
+        assert benchmark.DESCRIPTION.endswith(".")
+
+
+def test_the_results_have_their_shape_and_name_each_figure_once() -> None:
+    rows = list(written())
+    assert {benchmark.NAME for benchmark in BENCHMARKS} == {str(row["name"]).partition(": ")[0] for row in rows}
+    assert len({row["name"] for row in rows}) == len(rows)
+    for row in rows:
+        assert list(row) == KEYS
+        assert Figure.from_json(row).as_json() == row, "its aim and whether it is met do not belong together"
+        low, high = row["spread"]  # type: ignore[misc]
+        assert low <= row["value"] <= high  # type: ignore[has-type]
+        assert row["unit"]
+        assert row["against"]
+
+
+def test_the_tables_of_the_documentation_say_what_the_results_say() -> None:
+    page = results.PAGE.read_text()
+    assert results.with_tables(page, results.read()) == page
+
+
+def figure(name: str, value: float = 1.0) -> Figure:
+    return Figure.of(name, "times the floor", [value], against="a floor")
+
+
+def test_a_figure_is_the_median_and_its_spread_and_meets_its_aim_or_not() -> None:
+    found = Figure.of("webhook: a", "times", [0.91234, 0.5, 0.7], against="b", aim=at_least(0.7))
+    assert (found.value, found.spread, found.met) == (0.7, (0.5, 0.912), True)
+    assert not Figure.of("webhook: a", "times", [0.69], against="b", aim=at_least(0.7)).met
+    assert not Figure.of("webhook: a", "ms", [51.0], against="b", aim=at_most(50)).met
+    assert figure("webhook: a").met is None
+
+
+@pytest.mark.parametrize(
+    ("effort", "kept"),
+    [
+        (Effort.ORDINARY, {"a: one": 7.0, "a: only when in full": 1.0, "b: one": 1.0}),
+        (Effort.FULL, {"a: one": 7.0, "b: one": 1.0}),
+    ],
+)
+def test_what_is_measured_anew_takes_its_place_among_the_others(
+    effort: Effort, kept: dict[str, float], tmp_path: Path
+) -> None:
+    before = [figure("a: only when in full"), figure("a: one"), figure("b: one")]
+    results.write(results.merged(before, [figure("a: one", 7.0)], effort), tmp_path / "results.json")
+    assert {one.name: one.value for one in results.read(tmp_path / "results.json")} == kept
