@@ -364,3 +364,29 @@ results = Table(
     Index(None, "at"),
     comment="What is told to operators: the results of commands and of full rounds, and warnings.",
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the part of the key that is no secret"),
+    Column("name", Text, nullable=False, comment="who uses it, in the words of the operator"),
+    Column(
+        "digest", Text, nullable=False, comment="SHA-256 of the whole key, in hex; the key itself is stored nowhere"
+    ),
+    Column("all_tenants", Boolean, nullable=False, comment="true: those that are added later, too"),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, comment="null: never"),
+    Column("revoked_at", Moment, comment="null: it is in use"),
+    comment="Who may read the address book over HTTP.",
+)
+IN_USE = api_keys.c.revoked_at.is_(None)
+Index("ix_api_keys_name", api_keys.c.name, unique=True, postgresql_where=IN_USE, sqlite_where=IN_USE)
+
+api_key_tenants = Table(
+    "api_key_tenants",
+    metadata,
+    Column("key_id", Text, ForeignKey("api_keys.key_id", ondelete="CASCADE"), primary_key=True),
+    _tenant(),
+    Index(None, "tenant_id"),
+    comment="Whose address books a key opens, unless it is all_tenants; without a row: nobody's.",
+)

@@ -11,7 +11,18 @@ from sqlalchemy import func, insert, select, text, update
 
 from common.db import erasure, tenants
 from common.db.engine import Database
-from common.db.tables import command_parts, commands, contacts, metadata, rechecks, results, streams, subscriptions
+from common.db.tables import (
+    api_key_tenants,
+    api_keys,
+    command_parts,
+    commands,
+    contacts,
+    metadata,
+    rechecks,
+    results,
+    streams,
+    subscriptions,
+)
 from common.errors import LeaseLostError
 from common.messages import Stream
 from tests.support.book import Book, book, guid
@@ -35,6 +46,9 @@ def fill(made: Book) -> None:
         command = {"digest": "", "received_at": NOW, "asked": {}}
         connection.execute(insert(commands).values(command_id=made.tenant_id, **command))
         connection.execute(insert(command_parts).values(command_id=made.tenant_id, part="users", **ids))
+        key = {"name": f"for {made.tenant_id}", "digest": "", "all_tenants": False, "created_at": NOW}
+        connection.execute(insert(api_keys).values(key_id=made.tenant_id, **key))
+        connection.execute(insert(api_key_tenants).values(key_id=made.tenant_id, **ids))
         recheck = {"stream": Stream.USERS, "object_id": anna, "what": "object", "due_at": NOW}
         connection.execute(insert(rechecks).values(recheck | ids))
         result = {

@@ -105,6 +105,7 @@ def test_no_table_with_the_words_of_operators_is_forgotten() -> None:
 
     assert {table.name for table in metadata.sorted_tables} - told == {
         *("tenants", "streams", "groups", "holds", "subscriptions", "rounds", "duties", "command_parts"),
+        *("api_keys", "api_key_tenants"),
     }
 
 
