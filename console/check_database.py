@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -47,19 +47,12 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """The database as it is: it is not made, not brought up to date, and PostgreSQL is told to let nothing be written.
+    """The database as it is: it is not made, not brought up to date, and lets nothing be written.
 
     Raises:
         SettingsError: the address is none.
     """
-    path = _sqlite_path(settings)
-    if path is not None:
-        existing = {"mode": "rw", "uri": "true"}  # SQLite would make a file that is missing
-        url = URL.create("sqlite", database=path.resolve().as_uri(), query=existing)
-        database = Database(create_engine(url, hide_parameters=True))
-    else:
-        plain = Database.from_settings(settings, answer_seconds=ANSWER_SECONDS)
-        database = Database(plain.engine.execution_options(postgresql_readonly=True))
+    database = Database.from_settings(settings, answer_seconds=ANSWER_SECONDS, read_only=True)
     try:
         yield database
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from sqlalchemy import event
-
 from common import logging
 from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
@@ -21,6 +19,7 @@ from common.graph.credentials import Credentials
 from common.graph.http import GraphHttp, VerifiedSession
 from common.secrets import Vault
 from console import addresses
+from console.reads import letters
 
 PUBLISH_SECONDS = 3.0
 PUBLISH_ALL_SECONDS = 30.0
@@ -50,8 +49,7 @@ class Installation:
         """
         try:
             database = Database.from_settings(self.settings)
-            if database.is_sqlite:
-                event.listen(database.engine, "connect", _teach_letters)
+            letters.teach(database)
             upgrade_database(database)
         except DatabaseUnavailableError as error:
             place = addresses.without_password(self.settings.database_url.get_secret_value())
@@ -118,12 +116,3 @@ class Installation:
     @cached_property
     def _publisher(self) -> Publisher:
         return Publisher(self.settings, "console")
-
-
-def _teach_letters(connection: object, _record: object) -> None:
-    """Give SQLite a `lower` that knows all letters: its own folds A to Z only, and people are called Łukasz."""
-    connection.create_function("lower", 1, _lower, deterministic=True)  # type: ignore[attr-defined]
-
-
-def _lower(text: object) -> object:
-    return text.lower() if isinstance(text, str) else text

@@ -36,28 +36,33 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, answer_seconds: float | None = None) -> Database:
+    def from_settings(
+        cls, settings: Settings, *, answer_seconds: float | None = None, read_only: bool = False
+    ) -> Database:
         """Make the engine; connects to nothing yet.
 
         Args:
             settings: Where the address stands.
             answer_seconds: Give a statement up, and a transaction in which nothing happens, after so long. A process
                 that nobody watches needs it: a server that hangs, or a proxy before it, keeps a connection for ever.
+            read_only: Have the database itself refuse every change; a file of SQLite is not made where there is none.
 
         Raises:
             SettingsError: the address is none, or of a database that is not supported.
         """
-        return cls.from_url(settings.database_url.get_secret_value(), answer_seconds=answer_seconds)
+        address = settings.database_url.get_secret_value()
+        return cls.from_url(address, answer_seconds=answer_seconds, read_only=read_only)
 
     @classmethod
-    def from_url(cls, address: str, *, answer_seconds: float | None = None) -> Database:
+    def from_url(cls, address: str, *, answer_seconds: float | None = None, read_only: bool = False) -> Database:
         try:
             url = make_url(address)
             if url.get_backend_name() not in ("sqlite", "postgresql"):
                 raise SettingsError("ENTRA_SMS_DATABASE_URL must begin with postgresql+psycopg:// or sqlite:///.")
             if url.get_backend_name() == "sqlite":
-                return cls(_sqlite_engine(address, url.database))
-            return cls(_postgresql_engine(url, answer_seconds))
+                return cls(_reading_sqlite_engine(url) if read_only else _sqlite_engine(address, url.database))
+            engine = _postgresql_engine(url, answer_seconds)
+            return cls(engine.execution_options(postgresql_readonly=True) if read_only else engine)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError):
             raise SettingsError(
                 "ENTRA_SMS_DATABASE_URL is no database address; "
@@ -163,6 +168,21 @@ def _sqlite_engine(address: str, path: str | None) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _reading_sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        existing = {"mode": "rw", "uri": "true"}  # who reads a log of SQLite writes beside it which part is read
+        url = URL.create("sqlite", database=Path(url.database).resolve().as_uri(), query=existing)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_reading_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_reading_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # as in _prepare_sqlite
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -183,3 +183,23 @@ def test_a_new_sqlite_file_gets_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (500, [500]), (501, [500, 1])])
 def test_long_lists_are_cut_into_batches(count: int, sizes: list[int]) -> None:
     assert [len(batch) for batch in batches(range(count))] == sizes
+
+
+def test_a_database_that_is_opened_for_reading_lets_nothing_be_written(database: Database, database_url: str) -> None:
+    add(database)
+    reading = Database.from_url(database_url, read_only=True)
+    try:
+        with reading.read() as connection:
+            assert connection.scalar(select(func.count()).select_from(tenants)) == 1
+        with pytest.raises(DatabaseUnavailableError, match="read-?only"), reading.write() as connection:
+            connection.execute(insert(tenants).values(tenant(name="y")))
+    finally:
+        reading.close()
+
+
+def test_reading_makes_no_file_of_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "missing.sqlite"
+    reading = Database.from_url(f"sqlite:///{path}", read_only=True)
+    with pytest.raises(DatabaseUnavailableError, match="unable to open"), reading.read():
+        pass
+    assert not path.exists()
