@@ -16,8 +16,9 @@ from console.connection import Installation
 from console.listing import limit_option
 from console.output import shown
 from console.reads import changes
-from console.reads.changes import Change, Following
+from console.reads.changes import AT_ONCE, Change
 from console.reads.history import Event
+from console.reads.horizon import Horizon
 
 FOLLOW_SECONDS = 1.0
 NOTHING = "Nothing has changed yet."
@@ -47,22 +48,25 @@ def command(
 
     Example: entra-sms changes --follow
     """
+    horizon = Horizon(installation.database)
     with installation.database.read() as connection:
         tenant_id = one_tenant(connection, tenant).tenant_id if tenant is not None else None
+        last = horizon.find(connection, since)
         if since is None:
-            found, last = changes.latest(connection, tenant_id=tenant_id, limit=limit), changes.last_number(connection)
+            found = changes.latest(connection, tenant_id=tenant_id, limit=limit, up_to=last)
         else:
-            found = changes.after(connection, since, tenant_id=tenant_id, limit=limit)
+            found = changes.after(connection, since, tenant_id=tenant_id, limit=limit, up_to=last)
             last = found[-1].sequence if found else since
     if not found and not as_json:
         output.note(NOTHING if since is None else f"Nothing has changed since number {since}.")
     show(found, as_json=as_json, with_tenant=tenant is None)
-    following = Following(last)
     while follow:
         with installation.database.read() as connection:
-            found = following.next(connection, tenant_id=tenant_id)
+            up_to = horizon.find(connection, last)
+            found = changes.after(connection, last, tenant_id=tenant_id, limit=AT_ONCE, up_to=up_to)
+        last = found[-1].sequence if len(found) == AT_ONCE else max(last, up_to)
         show(found, as_json=as_json, with_tenant=tenant is None)
-        time.sleep(FOLLOW_SECONDS if len(found) < changes.AT_ONCE else 0)
+        time.sleep(FOLLOW_SECONDS if len(found) < AT_ONCE else 0)
 
 
 def show(found: Sequence[Change], *, as_json: bool, with_tenant: bool) -> None:

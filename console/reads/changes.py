@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from common.db.tables import changes, contacts, groups, tenants
 
 AT_ONCE = 1_000
-LATE_SECONDS = 300.0
-"""A number that was not used after so long will not be: no transaction of a worker takes that long."""
-LATE_LIMIT = 5_000
 
 
 @dataclass(frozen=True)
@@ -37,59 +32,24 @@ class Change:
     """Of a membership: the name of the group, likewise."""
 
 
-def latest(connection: Connection, *, tenant_id: str | None, limit: int) -> Sequence[Change]:
-    """Return the latest changes, oldest first."""
+def latest(connection: Connection, *, tenant_id: str | None, limit: int, up_to: int) -> Sequence[Change]:
+    """Return the latest changes up to number `up_to` (`console.reads.horizon`), oldest first."""
+    numbers = _numbers(tenant_id).where(changes.c.sequence <= up_to)
+    return _changes(connection, numbers.order_by(changes.c.sequence.desc()).limit(limit))
+
+
+def after(connection: Connection, sequence: int, *, tenant_id: str | None, limit: int, up_to: int) -> Sequence[Change]:
+    """Return the first changes after number `sequence`, up to number `up_to`, oldest first."""
+    numbers = _numbers(tenant_id).where(changes.c.sequence > sequence, changes.c.sequence <= up_to)
+    return _changes(connection, numbers.order_by(changes.c.sequence).limit(limit))
+
+
+def _numbers(tenant_id: str | None) -> Select[int]:
     mine = [changes.c.tenant_id == tenant_id] if tenant_id is not None else []
-    numbers = select(changes.c.sequence).where(*mine).order_by(changes.c.sequence.desc()).limit(limit)
-    return _changes(connection, changes.c.sequence.in_(numbers))
+    return select(changes.c.sequence).where(*mine)
 
 
-def after(connection: Connection, sequence: int, *, tenant_id: str | None, limit: int) -> Sequence[Change]:
-    """Return the first changes after number `sequence`, oldest first."""
-    mine = [changes.c.tenant_id == tenant_id] if tenant_id is not None else []
-    later = select(changes.c.sequence).where(changes.c.sequence > sequence, *mine)
-    return _changes(connection, changes.c.sequence.in_(later.order_by(changes.c.sequence).limit(limit)))
-
-
-def last_number(connection: Connection) -> int:
-    """Return the number of the latest change of all tenants; 0 before the first."""
-    return int(connection.scalar(select(func.max(changes.c.sequence))) or 0)
-
-
-class Following:
-    """Finds what is new after a number, and misses nothing.
-
-    In PostgreSQL a change may become visible after others with higher numbers. So numbers that were left out are looked
-    for as well, for a while.
-    """
-
-    def __init__(self, sequence: int) -> None:
-        self._last = sequence
-        self._late: dict[int, float] = {}
-        """Number that was left out -> until when it is looked for, on `time.monotonic`."""
-
-    def next(self, connection: Connection, *, tenant_id: str | None) -> Sequence[Change]:
-        """Return what is new, oldest first; a part of it when it is much: then there is more at once."""
-        now = time.monotonic()
-        self._late = {number: until for number, until in self._late.items() if until > now}
-        wanted = or_(changes.c.sequence > self._last, changes.c.sequence.in_(sorted(self._late)))
-        query = select(changes.c.sequence).where(wanted).order_by(changes.c.sequence).limit(AT_ONCE)
-        numbers = list(connection.scalars(query))
-        self._note(numbers, now)
-        mine = [changes.c.tenant_id == tenant_id] if tenant_id is not None else []
-        return _changes(connection, and_(changes.c.sequence.in_(numbers), *mine)) if numbers else []
-
-    def _note(self, numbers: Collection[int], now: float) -> None:
-        for number in numbers:
-            self._late.pop(number, None)
-        for before, number in pairwise([self._last, *(one for one in numbers if one > self._last)]):
-            left_out = range(max(before + 1, number - LATE_LIMIT), number)
-            self._late |= dict.fromkeys(left_out, now + LATE_SECONDS)
-        self._late = dict(list(self._late.items())[-LATE_LIMIT:])
-        self._last = max([self._last, *numbers])
-
-
-def _changes(connection: Connection, which: ColumnElement[bool]) -> Sequence[Change]:
+def _changes(connection: Connection, numbers: Select[int]) -> Sequence[Change]:
     nested = groups.alias()
     subject = func.coalesce(changes.c.member_id, changes.c.object_id)
     person = and_(contacts.c.tenant_id == changes.c.tenant_id, contacts.c.object_id == subject)
@@ -107,7 +67,7 @@ def _changes(connection: Connection, which: ColumnElement[bool]) -> Sequence[Cha
         .outerjoin(contacts, person)
         .outerjoin(groups, team)
         .outerjoin(nested, member)
-        .where(which)
+        .where(changes.c.sequence.in_(numbers))
         .order_by(changes.c.sequence)
     )
     return [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, func, or_, select
 
 from common.db.tables import contacts
 from common.phones import PhoneState, to_e164
@@ -51,6 +51,10 @@ class Filter:
     state: PhoneState | None = None
     within: Select[str] | None = None
     """The ids of the people of a group."""
+    phone: str | None = None
+    """Exactly this number, in any format; nobody has one that cannot be read."""
+    mail: str | None = None
+    """Exactly this mail address or user principal name, in any case."""
 
 
 _COLUMNS = [contacts.c[name] for name in Person.__dataclass_fields__]
@@ -67,6 +71,19 @@ def count(connection: Connection, wanted: Filter) -> int:
 def page(connection: Connection, wanted: Filter, limit: int) -> list[Person]:
     """Return the first people that are wanted, ordered by name."""
     return _people(connection, _conditions(wanted), limit)
+
+
+def page_by_id(connection: Connection, wanted: Filter, after: str | None, limit: int) -> list[Person]:
+    """Return the first wanted people after the object id `after`, ordered by object id, which never changes."""
+    later = [contacts.c.object_id > after] if after is not None else []
+    query = select(*_COLUMNS).where(*_conditions(wanted), *later).order_by(contacts.c.object_id).limit(limit)
+    return [_person(row) for row in connection.execute(query).mappings()]
+
+
+def get(connection: Connection, tenant_id: str, object_id: str) -> Person | None:
+    mine = (contacts.c.tenant_id == tenant_id, contacts.c.object_id == object_id)
+    row = connection.execute(select(*_COLUMNS).where(*mine)).mappings().one_or_none()
+    return _person(row) if row is not None else None
 
 
 def find(connection: Connection, tenant_id: str, wanted: str, *, region: str | None, limit: int) -> Sequence[Person]:
@@ -98,7 +115,7 @@ def _meanings(wanted: str, region: str | None) -> list[ColumnElement[bool]]:
         return [contacts.c.object_id == object_id]
     number = _number(wanted, region)
     return [
-        or_(equals(contacts.c.mail, wanted), equals(contacts.c.user_principal_name, wanted)),
+        _is_called(wanted),
         *([contacts.c.phone == number] if number else []),
         equals(contacts.c.display_name, wanted),
         _search(wanted, region),
@@ -113,7 +130,16 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(contacts.c.object_id.in_(wanted.within))
     if wanted.search is not None and wanted.search.strip():
         conditions.append(_search(wanted.search.strip(), wanted.region))
+    if wanted.phone is not None:
+        number = _number(wanted.phone, wanted.region)
+        conditions.append(contacts.c.phone == number if number is not None else false())
+    if wanted.mail is not None:
+        conditions.append(_is_called(wanted.mail.strip()))
     return conditions
+
+
+def _is_called(address: str) -> ColumnElement[bool]:
+    return or_(equals(contacts.c.mail, address), equals(contacts.c.user_principal_name, address))
 
 
 def _search(text: str, region: str | None) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ it as mobile phone, and of those to the one with the smallest object id: always 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,14 +58,29 @@ class Recipient:
 _FIELDS = tuple(Recipient.__dataclass_fields__)
 
 
-def judged(connection: Connection, wanted: Selection, *, after: str | None = None) -> Iterator[Recipient | LeftOut]:
-    """Yield for everybody in the groups the recipient, or why there is none; ordered by object id, from `after` on."""
+def judged(connection: Connection, wanted: Selection) -> Iterator[Recipient | LeftOut]:
+    """Yield for everybody in the groups the recipient, or why there is none; ordered by object id."""
     everybody = _everybody(wanted)
     query = select(everybody.c.left_out, *(everybody.c[name] for name in _FIELDS))
-    if after is not None:
-        query = query.where(everybody.c.object_id > after)
     for left_out, *person in streaming(connection).execute(query.order_by(everybody.c.object_id)):
         yield Recipient(*person) if left_out is None else LeftOut(left_out)
+
+
+def page_by_id(connection: Connection, wanted: Selection, after: str | None, limit: int) -> list[Recipient]:
+    """Return the first recipients after the object id `after`, ordered by object id."""
+    one = _everybody(wanted).c
+    later = [one.object_id > after] if after is not None else []
+    query = select(*(one[name] for name in _FIELDS)).where(one.left_out.is_(None), *later)
+    return [Recipient(*row) for row in connection.execute(query.order_by(one.object_id).limit(limit))]
+
+
+def count(connection: Connection, wanted: Selection) -> Counter[LeftOut | None]:
+    """Return how many are left out for each reason, and under None how many are recipients."""
+    one = _everybody(wanted).c
+    query = select(one.left_out, func.count()).group_by(one.left_out)
+    return Counter(
+        {None if left_out is None else LeftOut(left_out): people for left_out, people in connection.execute(query)}
+    )
 
 
 def _everybody(wanted: Selection) -> Subquery:

@@ -93,55 +93,88 @@ _WHO = (
     _PERSON.account_enabled,
     _PERSON.user_type,
 )
-_BY_NAME = (func.lower(_PERSON.display_name).nulls_last(), _PERSON.object_id)
+LOOKED_AT = 10_000
+"""So many people at most are looked at for a page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a report, and after which object id it goes on; None: nobody else is in it."""
+
+    people: list[Reported]
+    goes_on_after: str | None
 
 
 def rows(connection: Connection, report: Report, scope: Scope) -> Iterator[Reported]:
     """Yield who is in a report: by name; of shared numbers those that most people have first, by number, then name."""
+    one = _found(report, scope).subquery().c
+    order: list[ColumnElement[Any]] = [func.lower(one.display_name).nulls_last(), one.object_id]
+    if report is Report.SHARED:
+        order = [one.people.desc(), one.phone, *order]
+    for row in streaming(connection).execute(select(*one).order_by(*order)):
+        reported = _reported(report, scope, row)
+        if reported is not None:
+            yield reported
+
+
+def page_by_id(connection: Connection, report: Report, scope: Scope, after: str | None, limit: int) -> Page:
+    """Return the first who are in a report after the object id `after`, ordered by object id, which never changes.
+
+    What kind a number is of is worked out here: where nearly all are mobile ones, a page may end early, or be empty,
+    and go on all the same.
+    """
+    one = _found(report, scope).subquery().c
+    later = [one.object_id > after] if after is not None else []
+    looked_at = LOOKED_AT if report is Report.NOT_MOBILE else limit + 1
+    query = select(*one).where(*later).order_by(one.object_id).limit(looked_at)
+    people: list[Reported] = []
+    with streaming(connection).execute(query) as found:
+        for seen, row in enumerate(found, start=1):
+            reported = _reported(report, scope, row)
+            if reported is not None and len(people) == limit:
+                return Page(people, people[-1].object_id)
+            if reported is not None:
+                people.append(reported)
+            if seen == looked_at:
+                return Page(people, row.object_id)
+    return Page(people, None)
+
+
+def _found(report: Report, scope: Scope) -> Select[Any]:
+    """Return everybody who is in the report; of `NOT_MOBILE` everybody who has a number."""
     match report:
         case Report.MISSING:
-            return _missing(connection, scope)
+            return select(*_WHO).where(*_are_in(scope), _PERSON.phone_state == PhoneState.MISSING)
         case Report.INVALID:
-            return _invalid(connection, scope)
+            more = (_PERSON.mobile_phone, _PERSON.business_phones, _PERSON.usage_location)
+            return select(*_WHO, *more).where(*_are_in(scope), _PERSON.phone_state == PhoneState.INVALID)
         case Report.SHARED:
-            return _shared(connection, scope)
+            people = func.count().over(partition_by=_PERSON.phone).label("people")
+            one = _with_number(scope).add_columns(people).subquery().c
+            return select(*one).where(one.people > 1)
         case Report.NOT_MOBILE:
-            return _not_mobile(connection, scope)
+            return _with_number(scope)
 
 
-def _missing(connection: Connection, scope: Scope) -> Iterator[Reported]:
-    query = select(*_WHO).where(*_are_in(scope), _PERSON.phone_state == PhoneState.MISSING)
-    for row in streaming(connection).execute(query.order_by(*_BY_NAME)):
-        yield Reported(**_who(row))
+def _with_number(scope: Scope) -> Select[Any]:
+    return select(*_WHO, _PERSON.phone, _PERSON.phone_source).where(*_are_in(scope), _PERSON.phone.is_not(None))
 
 
-def _invalid(connection: Connection, scope: Scope) -> Iterator[InvalidNumber]:
-    query = select(*_WHO, _PERSON.mobile_phone, _PERSON.business_phones, _PERSON.usage_location).where(
-        *_are_in(scope), _PERSON.phone_state == PhoneState.INVALID
-    )
-    for row in streaming(connection).execute(query.order_by(*_BY_NAME)):
-        region = row.usage_location or scope.default_region
-        yield InvalidNumber(
-            **_who(row), mobile_phone=row.mobile_phone, business_phones=row.business_phones, region=region
-        )
-
-
-def _shared(connection: Connection, scope: Scope) -> Iterator[SharedNumber]:
-    people = func.count().over(partition_by=_PERSON.phone).label("people")
-    numbers = select(*_WHO, _PERSON.phone, _PERSON.phone_source, people)
-    one = numbers.where(*_are_in(scope), _PERSON.phone.is_not(None)).subquery().c
-    query = select(*one).where(one.people > 1)
-    order = (one.people.desc(), one.phone, func.lower(one.display_name).nulls_last(), one.object_id)
-    for row in streaming(connection).execute(query.order_by(*order)):
-        yield SharedNumber(**_who(row), phone=row.phone, phone_source=row.phone_source, people=row.people)
-
-
-def _not_mobile(connection: Connection, scope: Scope) -> Iterator[NotMobile]:
-    query = select(*_WHO, _PERSON.phone, _PERSON.phone_source).where(*_are_in(scope), _PERSON.phone.is_not(None))
-    for row in streaming(connection).execute(query.order_by(*_BY_NAME)):
-        kind = kind_of(row.phone)
-        if kind is not NumberKind.MOBILE:
-            yield NotMobile(**_who(row), phone=row.phone, phone_source=row.phone_source, kind=kind)
+def _reported(report: Report, scope: Scope, row: Row[*tuple[Any, ...]]) -> Reported | None:
+    """Return somebody as the report tells it, None for somebody whose number is a mobile one after all."""
+    match report:
+        case Report.MISSING:
+            return Reported(**_who(row))
+        case Report.INVALID:
+            region = row.usage_location or scope.default_region
+            numbers = {"mobile_phone": row.mobile_phone, "business_phones": row.business_phones}
+            return InvalidNumber(**_who(row), **numbers, region=region)
+        case Report.SHARED:
+            return SharedNumber(**_who(row), phone=row.phone, phone_source=row.phone_source, people=row.people)
+        case Report.NOT_MOBILE:
+            kind = kind_of(row.phone)
+            number = {"phone": row.phone, "phone_source": row.phone_source}
+            return None if kind is NumberKind.MOBILE else NotMobile(**_who(row), **number, kind=kind)
 
 
 def _are_in(scope: Scope) -> list[ColumnElement[bool]]:

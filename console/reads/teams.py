@@ -76,30 +76,22 @@ def count(connection: Connection, tenant_id: str, search: str | None) -> int:
 
 def page(connection: Connection, tenant_id: str, search: str | None, limit: int) -> list[Counted]:
     """Return the first groups, ordered by name, each with the number of its direct members."""
-    edge = memberships.c
-    counted = func.count
-    query = (
-        select(
-            *_COLUMNS,
-            counted(case((edge.member_type == USER, 1))),
-            counted(case((edge.member_type == GROUP, 1))),
-            counted(edge.member_id),
-        )
-        .join_from(
-            groups,
-            memberships,
-            and_(edge.tenant_id == groups.c.tenant_id, edge.group_id == groups.c.object_id, is_visible()),
-            isouter=True,
-        )
-        .where(*_searched(tenant_id, search))
-        .group_by(groups.c.tenant_id, *_COLUMNS)
-        .order_by(*_ORDER)
-        .limit(limit)
-    )
-    return [
-        Counted(Team(*team), people, nested, everything - people - nested)
-        for *team, people, nested, everything in connection.execute(query)
-    ]
+    return _counted(connection, select(groups).where(*_searched(tenant_id, search)).order_by(*_ORDER).limit(limit))
+
+
+def page_by_id(
+    connection: Connection, tenant_id: str, search: str | None, after: str | None, limit: int
+) -> list[Counted]:
+    """Return the first groups after the object id `after`, ordered by object id, which never changes."""
+    later = [groups.c.object_id > after] if after is not None else []
+    found = select(groups).where(*_searched(tenant_id, search), *later).order_by(groups.c.object_id).limit(limit)
+    return sorted(_counted(connection, found), key=lambda one: one.team.object_id)
+
+
+def get(connection: Connection, tenant_id: str, object_id: str) -> Team | None:
+    mine = (groups.c.tenant_id == tenant_id, groups.c.object_id == object_id)
+    row = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
+    return Team(*row) if row is not None else None
 
 
 def kinds_of_members(connection: Connection, tenant_id: str, group_id: str) -> dict[str, int]:
@@ -129,6 +121,29 @@ def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[T
         edge.tenant_id == tenant_id, edge.group_id == group_id, edge.member_type == GROUP
     )
     return _with_ids(connection, tenant_id, ids)
+
+
+def _counted(connection: Connection, found: Select[Any]) -> list[Counted]:
+    """Return the groups that are `found`, ordered by name, counting the members of no other."""
+    chosen = found.subquery()
+    one, edge = chosen.c, memberships.c
+    shown = [one[name] for name in Team.__dataclass_fields__]
+    of_group = and_(edge.tenant_id == one.tenant_id, edge.group_id == one.object_id, is_visible())
+    query = (
+        select(
+            *shown,
+            func.count(case((edge.member_type == USER, 1))),
+            func.count(case((edge.member_type == GROUP, 1))),
+            func.count(edge.member_id),
+        )
+        .join_from(chosen, memberships, of_group, isouter=True)
+        .group_by(*shown)
+        .order_by(func.lower(one.display_name), one.object_id)
+    )
+    return [
+        Counted(Team(*team), people, nested, everything - people - nested)
+        for *team, people, nested, everything in connection.execute(query)
+    ]
 
 
 def _with_ids(connection: Connection, tenant_id: str, ids: Select[str]) -> list[Team]:

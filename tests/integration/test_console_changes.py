@@ -15,7 +15,6 @@ from common.db.engine import Database
 from common.db.tables import changes
 from common.messages import Stream
 from console.exits import Exit
-from console.reads.changes import Following
 from console.reads.snapshot import horizon
 from tests.support.book import Book, add_tenant, book, guid
 from tests.support.console import EntraSms
@@ -112,31 +111,6 @@ def test_followed_changes_are_told_as_they_come(contoso: Book, entra_sms: EntraS
     finally:
         process.terminate()
         process.communicate()
-
-
-def test_a_change_that_becomes_visible_late_is_told_late_and_not_missed(contoso: Book) -> None:
-    database = contoso.database
-
-    def tell(*sequences: int) -> None:
-        with database.write() as connection:
-            row = {"tenant_id": contoso.tenant_id, "at": database.now(connection), "kind": "contact.removed"}
-            rows = [{**row, "object_id": ANNA, "reason": "poll", "sequence": number} for number in sequences]
-            connection.execute(insert(changes), rows)
-
-    def news() -> list[int]:
-        with database.read() as connection:
-            return [one.sequence for one in found.next(connection, tenant_id=None)]
-
-    tell(1)
-    found = Following(1)
-    tell(2, 5, 6)
-    assert news() == [2, 5, 6]
-    assert news() == []
-    tell(4, 7)
-    assert news() == [4, 7]
-    tell(3)
-    assert news() == [3]
-    assert news() == []
 
 
 def test_a_snapshot_makes_the_copy_of_a_program_that_begins_equal_while_changes_go_on(

@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert
 from common.db.tables import contacts, groups, memberships
 from common.db.tenants import RecipientRule
 from common.messages import Stream
+from console.reads import recipients
 from console.reads.recipients import LeftOut, Recipient, Selection, judged
 from tests.support.book import Book, add_tenant, book, guid, lent_book
 from tests.support.console import EntraSms
@@ -186,10 +187,13 @@ def test_recipients_after_each_of_them_are_the_rest(random_book: Book, company: 
     wanted = selection(random_book, included, set(), RecipientRule())
 
     with random_book.database.read() as connection:
-        whole = [one for one in judged(connection, wanted) if isinstance(one, Recipient)]
+        everybody = list(judged(connection, wanted))
+        whole = [one for one in everybody if isinstance(one, Recipient)]
+        assert recipients.page_by_id(connection, wanted, None, 99) == whole
         for place, last in enumerate(whole, 1):
-            rest = [one for one in judged(connection, wanted, after=last.object_id) if isinstance(one, Recipient)]
-            assert rest == whole[place:]
+            assert recipients.page_by_id(connection, wanted, last.object_id, 2) == whole[place : place + 2]
+        counted = recipients.count(connection, wanted)
+    assert counted == Counter(one if isinstance(one, LeftOut) else None for one in everybody)
 
 
 def test_a_chain_deeper_than_any_company_is_followed_to_its_end(random_book: Book) -> None:

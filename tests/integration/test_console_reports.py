@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -128,6 +129,30 @@ def test_each_report_has_those_whom_an_oracle_finds(random_book: Book, company: 
             say_the_truth(one, company, listed)
         without_foreign_letters = [one for one in listed if one.display_name != "Łukasz"]  # sorted by the database
         assert without_foreign_letters == sorted(without_foreign_letters, key=place)
+
+
+@fuzz(cost=10)
+@given(companies, st.booleans(), st.integers(1, 4))
+def test_the_pages_of_a_report_are_all_of_it_once_and_ordered_by_id(
+    random_book: Book, company: Company, of_group: bool, limit: int
+) -> None:
+    write(random_book, company)
+    within = members.people_within(random_book.tenant_id, guid("outer")) if of_group else None
+    scope = Scope(random_book.tenant_id, "PL", within)
+
+    with patch.object(reports, "LOOKED_AT", 3), random_book.database.read() as connection:
+        for report in Report:
+            paged: list[Reported] = []
+            after: str | None = None
+            while True:
+                page = reports.page_by_id(connection, report, scope, after, limit)
+                assert len(page.people) <= limit
+                paged += page.people
+                if page.goes_on_after is None:
+                    break
+                assert after is None or page.goes_on_after > after
+                after = page.goes_on_after
+            assert paged == sorted(reports.rows(connection, report, scope), key=lambda one: one.object_id)
 
 
 @pytest.fixture
