@@ -7,7 +7,7 @@ from typing import Protocol
 
 import click
 
-from benchmarks import full_round, results
+from benchmarks import full_round, results, webhook
 from benchmarks.figure import Effort, Figure
 from deploy.local.errors import LocalServiceError
 from deploy.local.runs import exit_on_signals, say
@@ -25,7 +25,7 @@ class Benchmark(Protocol):
         """Return the figures; progress goes to standard error."""
 
 
-BENCHMARKS: Sequence[Benchmark] = (full_round,)
+BENCHMARKS: Sequence[Benchmark] = (webhook, full_round)
 _BY_NAME = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
 
 
@@ -33,23 +33,23 @@ _BY_NAME = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
 @click.option("--only", multiple=True, type=click.Choice(list(_BY_NAME)), help="This one; the others' figures stay.")
 @click.option("--quick", "effort", flag_value=Effort.QUICK, help="An impression in a few minutes; nothing is written.")
 @click.option("--full", "effort", flag_value=Effort.FULL, help="Also what takes an hour.")
-def main(only: Sequence[str], effort: Effort | None) -> None:
+def main(only: Sequence[str], effort: str | None) -> None:
     """Measure this system against floors and others, side by side in one run.
 
     Ratios, since machines differ and are noisy. Nothing fails because of a figure.
     """
     exit_on_signals()
-    effort = effort or Effort.ORDINARY
+    wanted = Effort(effort or Effort.ORDINARY)
     for name in only or _BY_NAME:
         say(f"{name}: {_BY_NAME[name].DESCRIPTION}")
         try:
-            figures = _BY_NAME[name].measure(effort)
+            figures = _BY_NAME[name].measure(wanted)
         except LocalServiceError as error:
             raise click.ClickException(str(error)) from error
         for figure in figures:
             click.echo(_line(figure))
-        if effort is not Effort.QUICK:
-            _keep(figures, effort)
+        if wanted is not Effort.QUICK:
+            _keep(figures, wanted)
 
 
 def _keep(figures: Sequence[Figure], effort: Effort) -> None:

@@ -18,8 +18,8 @@ _HEAD = "| What | Figure | Spread | Unit | Against | Aim | Met |\n| --- | ---: |
 _MET = {True: "yes", False: "no", None: ""}
 
 
-def read(path: Path = RESULTS) -> list[Figure]:
-    return [Figure.from_json(fields) for fields in json.loads(path.read_text())] if path.exists() else []
+def read() -> list[Figure]:
+    return [Figure.from_json(fields) for fields in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
 
 
 def merged(kept: Iterable[Figure], measured: Sequence[Figure], effort: Effort) -> list[Figure]:
@@ -33,9 +33,9 @@ def merged(kept: Iterable[Figure], measured: Sequence[Figure], effort: Effort) -
     return sorted(found.values(), key=lambda figure: figure.benchmark)  # a stable sort: else as they were measured
 
 
-def write(figures: Sequence[Figure], path: Path = RESULTS) -> None:
+def write(figures: Sequence[Figure]) -> None:
     lines = ",\n".join(json.dumps(figure.as_json(), ensure_ascii=False) for figure in figures)
-    path.write_text(f"[\n{lines}\n]\n")
+    RESULTS.write_text(f"[\n{lines}\n]\n")
 
 
 def with_tables(page: str, figures: Iterable[Figure]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+Arm = TypeVar("Arm")
 T = TypeVar("T")
 
 
-def take_turns(arms: Mapping[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
+def take_turns(arms: Mapping[Arm, Callable[[], T]], repetitions: int) -> dict[Arm, list[T]]:
     """Call each arm `repetitions` times and return what it returned; the same place in two lists is the same turn."""
-    found: dict[str, list[T]] = {name: [] for name in arms}
+    found: dict[Arm, list[T]] = {name: [] for name in arms}
     order = list(arms)
     for _ in range(repetitions):
         for name in order:

@@ -77,6 +77,12 @@ CHROMIUM = Package(
     seconds=30,
     otherwise="or leave out the tests that need a browser",
 )
+WRK = Package(
+    name="wrk",
+    patterns=("usr/bin/wrk",),
+    seconds=5,
+    otherwise="or leave the benchmark of the webhook out: make bench ONLY=full_round",
+)
 VENV = Package(
     name="python3-venv",
     patterns=("usr/lib/python3*/ensurepip/__init__.py",),

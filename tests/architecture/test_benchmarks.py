@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import benchmarks.__main__ as command
 from benchmarks import results
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figure import Effort, Figure, at_least, at_most
@@ -65,8 +67,35 @@ def test_a_figure_is_the_median_and_its_spread_and_meets_its_aim_or_not() -> Non
     ],
 )
 def test_what_is_measured_anew_takes_its_place_among_the_others(
-    effort: Effort, kept: dict[str, float], tmp_path: Path
+    effort: Effort, kept: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results.json")
     before = [figure("a: only when in full"), figure("a: one"), figure("b: one")]
-    results.write(results.merged(before, [figure("a: one", 7.0)], effort), tmp_path / "results.json")
-    assert {one.name: one.value for one in results.read(tmp_path / "results.json")} == kept
+    results.write(results.merged(before, [figure("a: one", 7.0)], effort))
+    assert {one.name: one.value for one in results.read()} == kept
+
+
+class Measured:
+    """A benchmark that takes no time."""
+
+    NAME = "swift"
+    DESCRIPTION = "nothing, against nothing."
+
+    def measure(self, effort: Effort) -> list[Figure]:
+        return [figure("swift: one", 3.0 if effort is Effort.FULL else 2.0)]
+
+
+@pytest.mark.parametrize(("options", "value"), [([], 2.0), (["--full"], 3.0), (["--quick"], None)])
+def test_a_run_writes_its_figures_and_their_table_unless_it_is_quick(
+    options: list[str], value: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- table of swift -->\n<!-- end of table -->\nafter\n")
+    monkeypatch.setattr(results, "PAGE", page)
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(command, "_BY_NAME", {"swift": Measured()})
+
+    done = CliRunner().invoke(command.main, options, catch_exceptions=False)
+    assert "swift: one" in done.output
+    assert [one.value for one in results.read()] == ([] if value is None else [value])
+    assert (f"| one | {value:g} |" if value else "table of swift -->\n<!-- end") in page.read_text()

@@ -1,0 +1,248 @@
+"""The webhook against the least that Flask can do in the same gunicorn, with a real RabbitMQ that confirms.
+
+Who posts, who answers and RabbitMQ share the machine: what each of them takes of the processors is a figure too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pika
+
+from benchmarks import loads, webhook_servers
+from benchmarks.figure import Effort, Figure, at_least, at_most
+from benchmarks.loads import Load, Requests
+from benchmarks.turns import ratios, take_turns
+from benchmarks.webhook_servers import Server, cpu_seconds_of
+from common import config, topology
+from common.client_state import ClientStates
+from common.messages import Stream
+from deploy.local import broker
+from deploy.local.errors import LocalServiceError
+from deploy.local.paths import ROOT
+from deploy.local.ports import Reservation
+from deploy.local.processes import PidFile
+from deploy.local.runs import Run, say
+from tests.load.wire import Target
+from tests.support.broker import vhost_for
+from tests.support.notifications import SECRET_KEY, TENANT
+
+NAME = "webhook"
+DESCRIPTION = "notifications that are answered when RabbitMQ has confirmed, against a Flask view that only answers."
+
+FLOOR = "a Flask view that only answers, in the same gunicorn"
+CONNECTIONS = (1, 16, 64, 256)
+MOST = 256
+OPEN_CONNECTIONS = 1_000
+"""Of the generator that posts at a rate: enough that it hardly ever waits for one."""
+ITEMS = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    repetitions: int
+    seconds: float
+    connections: Sequence[int]
+
+
+PLANS = {
+    Effort.QUICK: Plan(repetitions=3, seconds=2, connections=(16, MOST)),
+    Effort.ORDINARY: Plan(repetitions=5, seconds=4, connections=CONNECTIONS),
+    Effort.FULL: Plan(repetitions=9, seconds=6, connections=CONNECTIONS),
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What came of one load, and the processor time it took of each who took part, in seconds."""
+
+    load: Load
+    webhook_seconds: float
+    broker_seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.load.rate
+
+    @property
+    def server_seconds_each(self) -> float:
+        """Processor time of the server for a request."""
+        return self.webhook_seconds / self.load.statuses["202"]
+
+    def share(self, seconds: float) -> float:
+        """Return how much of the processor time of all of them that is, in percent."""
+        return 100 * seconds / (self.webhook_seconds + self.broker_seconds + self.load.cpu_seconds)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The servers that run, the queue, and the requests."""
+
+    amqp_url: str
+    broker_pid: int | None
+    webhook: Server
+    floor: Server
+    one: Requests
+    many: Requests
+
+    def play(self, server: Server, post: Callable[[int], Load]) -> Turn:
+        """Post to a server and note what it cost; afterwards the queue is empty again."""
+        before = server.cpu_seconds(), self._broker_seconds()
+        load = post(server.port)
+        after = server.cpu_seconds(), self._broker_seconds()
+        messages = self._empty()
+        if server is not self.floor and not messages:
+            raise LocalServiceError("Nothing is in the queue of what the webhook has answered with 202.")
+        return Turn(load, after[0] - before[0], after[1] - before[1])
+
+    def _broker_seconds(self) -> float:
+        return cpu_seconds_of(self.broker_pid) if self.broker_pid else 0.0
+
+    def _empty(self) -> int:
+        """Take what is in the queue; a few of the last requests may come in later."""
+        with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
+            return int(connection.channel().queue_purge(topology.REQUESTS).method.message_count)
+
+
+@contextmanager
+def stage(run: Run, tree: Path = ROOT) -> Iterator[Stage]:
+    """Start everything; `tree` has the code of the webhook."""
+    node = broker.start(run, fresh=True)
+    record = PidFile(run.directory / "pids" / "rabbitmq.json").read()
+    state = ClientStates.from_settings(config.load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY})).make(TENANT, Stream.USERS)
+    with vhost_for(node, NAME) as vhost, Reservation(2) as ours, Reservation(2) as others:
+        target = Target("127.0.0.1", ours.ports[0], "", TENANT, state)
+        floor_target = Target("127.0.0.1", others.ports[0], "", TENANT, state)
+        yield Stage(
+            vhost.url,
+            record.identity.pid if record else None,
+            webhook_servers.start(run, ours, target, "webhook.wsgi:app", vhost.url, tree),
+            webhook_servers.start(run, others, floor_target, "benchmarks.webhook_floor:app", vhost.url, ROOT),
+            Requests.made(run.directory / "one.http", target, 1),
+            Requests.made(run.directory / "many.http", target, ITEMS),
+        )
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Return the figures of the webhook."""
+    plan = PLANS[effort]
+    with Run.claim("bench", several=True) as run, stage(run) as found:
+        _warm_up(found)
+        return list(itertools.chain(_closed(found, plan), _batches(found, plan), _open(found, plan)))
+
+
+def _warm_up(found: Stage) -> None:
+    for server in (found.webhook, found.floor):
+        found.play(server, partial(loads.as_fast_as_it_answers, requests=found.one, connections=16, seconds=2))
+
+
+def _closed(found: Stage, plan: Plan) -> Iterator[Figure]:
+    for connections in plan.connections:
+        say(f"  As fast as it answers, over {connections} connections ...")
+        turns = take_turns(_arms(found, found.one, connections, plan.seconds), plan.repetitions)
+        yield Figure.of(
+            f"{NAME}: requests a second over {connections} connections",
+            "times the floor",
+            ratios([turn.rate for turn in turns["webhook"]], [turn.rate for turn in turns["floor"]]),
+            against=FLOOR,
+            aim=at_least(0.7) if connections in (16, MOST) else None,
+        )
+        if connections == MOST:
+            yield from _costs(turns)
+
+
+def _costs(turns: Mapping[str, Sequence[Turn]]) -> Iterator[Figure]:
+    ours = turns["webhook"]
+    yield Figure.of(
+        f"{NAME}: processor time a request, over {MOST} connections",
+        "times the floor",
+        ratios([turn.server_seconds_each for turn in ours], [turn.server_seconds_each for turn in turns["floor"]]),
+        against=FLOOR,
+    )
+    for who, shares in {
+        "the webhook": [turn.share(turn.webhook_seconds) for turn in ours],
+        "RabbitMQ": [turn.share(turn.broker_seconds) for turn in ours],
+        "who posts": [turn.share(turn.load.cpu_seconds) for turn in ours],
+    }.items():
+        yield Figure.of(
+            f"{NAME}: part of {who} in the processor time, over {MOST} connections", "%", shares, against="all"
+        )
+    yield Figure.of(
+        f"{NAME}: highest load",
+        "requests a second",
+        [turn.rate for turn in ours],
+        against=f"itself, over {MOST} connections, on this machine",
+    )
+
+
+def _batches(found: Stage, plan: Plan) -> Iterator[Figure]:
+    say(f"  POSTs of {ITEMS} items ...")
+    arms = {
+        "one": _arms(found, found.one, 16, plan.seconds)["webhook"],
+        "many": _arms(found, found.many, 16, plan.seconds)["webhook"],
+    }
+    turns = take_turns(arms, plan.repetitions)
+    yield Figure.of(
+        f"{NAME}: a POST of {ITEMS} items, over 16 connections",
+        "times a POST of one",
+        ratios([turn.rate for turn in turns["one"]], [turn.rate for turn in turns["many"]]),
+        against="itself with one item",
+        aim=at_most(2),
+    )
+
+
+def _open(found: Stage, plan: Plan) -> Iterator[Figure]:
+    """Measure the highest load once more, at this moment, and post at shares of it."""
+    post = partial(loads.as_fast_as_it_answers, requests=found.one, connections=MOST, seconds=plan.seconds)
+    highest = sorted(found.play(found.webhook, post).rate for _ in range(3))[1]
+    arms = {
+        share: partial(found.play, found.webhook, _at(found.one, share * highest, plan)) for share in (0.25, 0.5, 1, 2)
+    }
+    say(f"  At 0.25, 0.5, 1 and 2 of {highest:.0f} requests a second, whatever is answered ...")
+    for share, turns in take_turns(arms, plan.repetitions).items():
+        those = [turn.load for turn in turns]
+        against = f"itself, at {share:g} of the highest load"
+        aim = at_most(50) if share == 0.5 else None
+        yield Figure.of(
+            f"{NAME}: 99 of 100 answers, at {share:g} of the highest load, within",
+            "ms",
+            [one.p99_ms for one in those],
+            against=against,
+            aim=aim,
+        )
+        aim = at_most(1_000) if share == 2 else None
+        yield Figure.of(
+            f"{NAME}: all answers, at {share:g} of the highest load, within",
+            "ms",
+            [one.longest_ms for one in those],
+            against=against,
+            aim=aim,
+        )
+        if share == 2:
+            yield Figure.of(
+                f"{NAME}: taken at twice the highest load",
+                "times the highest load",
+                [one.rate / highest for one in those],
+                against="itself at the highest load; the rest was answered with 503",
+            )
+
+
+def _at(requests: Requests, rate: float, plan: Plan) -> Callable[[int], Load]:
+    return partial(
+        loads.at_a_rate, requests=requests, rate=rate, connections=OPEN_CONNECTIONS, seconds=plan.seconds + 2
+    )
+
+
+def _arms(found: Stage, requests: Requests, connections: int, seconds: float) -> dict[str, Callable[[], Turn]]:
+    post = partial(loads.as_fast_as_it_answers, requests=requests, connections=connections, seconds=seconds)
+    return {
+        "webhook": partial(found.play, found.webhook, post),
+        "floor": partial(found.play, found.floor, post),
+    }
