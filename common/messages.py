@@ -54,6 +54,9 @@ class Reason(StrEnum):
     CONTINUED = "continued"
     HELD = "held"
     APPROVED = "approved"
+    SCOPE_CHANGED = "scope_changed"
+    RESCOPED = "rescoped"
+    OUT_OF_SCOPE = "out_of_scope"
 
 
 @dataclass(frozen=True)

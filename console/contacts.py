@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import Connection, Select
 
+from common.db import members
 from common.db.tenants import Tenant
 from common.phones import PhoneState
 from console import output
@@ -19,7 +20,7 @@ from console.group_choice import one_group
 from console.listing import limit_option, say_that_there_is_more
 from console.person_card import facts_of, show_list
 from console.person_choice import one_person
-from console.reads import members, people
+from console.reads import people
 from console.reads.export import ExportedContact, every_contact
 from console.reads.people import Filter
 

@@ -8,6 +8,7 @@ import click
 from rich.text import Text
 from sqlalchemy import Connection
 
+from common.db import members
 from common.db.tenants import Tenant
 from common.db.visible import GROUP, USER
 from console import exporting, output
@@ -17,7 +18,7 @@ from console.exporting import Format
 from console.group_choice import one_group
 from console.listing import limit_option, say_that_there_is_more
 from console.person_card import names_of
-from console.reads import members, people, teams
+from console.reads import people, teams
 from console.reads.export import ExportedGroup, every_group
 from console.reads.group_paths import paths_of
 from console.reads.people import Filter

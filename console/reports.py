@@ -9,13 +9,14 @@ from itertools import islice
 
 import click
 
+from common.db import members
 from console import exporting, output, reports_table
 from console.choice import one_tenant, tenant_option
 from console.connection import Installation
 from console.exporting import Format
 from console.group_choice import one_group
 from console.listing import limit_option
-from console.reads import members, people
+from console.reads import people
 from console.reads.people import Filter
 from console.reads.reports import KINDS, Report, Scope, rows
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
@@ -42,9 +43,9 @@ from common.graph.answers import (
     GraphThrottledError,
     TokenNotAcceptedError,
 )
-from common.graph.resources import fingerprint
-from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, SyncRequest
-from worker import access, cursors, leases
+from common.graph.resources import tells_another_scope
+from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, Stream, SyncRequest
+from worker import access, cursors, leases, reach
 from worker.clients import Clients
 from worker.holds import carry_out_decision
 from worker.leases import Lease, StreamKey, Wishes
@@ -107,6 +108,7 @@ class Advancer:
         shown: set[str] = set()
         if lease is not None:
             self._advance_under(lease, tenant, requests, shown)
+            self._tell_the_people_stream(key, tenant)
         self._ask_again_later(key, requests, shown)
 
     def give_up(self, key: StreamKey, error: EntraSmsError) -> None:
@@ -203,8 +205,9 @@ class Advancer:
             if cursors.leave_former_graph(connection, key, row, turn.client.is_own, now):
                 log.warning("graph_changed", tenant=key.tenant_id, stream=key.stream)
                 row = leases.hold(self._database, connection, turn.lease)
-            shape = fingerprint(key.stream, turn.tenant.default_region)
-            reason = _reason_for_full(row, shape, now, timedelta(days=self._settings.full_resync_days))
+            if key.stream is Stream.USERS and row["fingerprint"] != turn.shape:
+                reach.renew(connection, key.tenant_id, turn.tenant.scope)
+            reason = _reason_for_full(row, turn.shape, now, timedelta(days=self._settings.full_resync_days))
             if reason is not None:
                 cursors.want_full(connection, key, row, reason, now)
             return leases.hold(self._database, connection, turn.lease)
@@ -225,6 +228,11 @@ class Advancer:
                     follow_up=level + 1,
                 )
                 self._publisher.publish(outgoing.request(request, delay_seconds=delay_seconds))
+
+    def _tell_the_people_stream(self, key: StreamKey, tenant: Tenant) -> None:
+        """Have the people's stream follow what the groups of the scope reach now; without this the poll does."""
+        if key.stream is Stream.GROUPS and tenant.scope.group_ids and reach.is_marked(self._database, key.tenant_id):
+            self._continue(replace(key, stream=Stream.USERS))
 
     def _continue(self, key: StreamKey) -> None:
         request = SyncRequest(key.tenant_id, key.stream, Reason.CONTINUED, utc_now())
@@ -294,7 +302,7 @@ def _reason_for_full(row: RowMapping, shape: str, now: datetime, calendar: timed
     if row["delta_link"] is None:
         return Reason.FIRST_SYNC
     if row["fingerprint"] != shape:
-        return Reason.FINGERPRINT
+        return Reason.SCOPE_CHANGED if tells_another_scope(row["fingerprint"], shape) else Reason.FINGERPRINT
     if row["hold_id"] is not None and row["last_full_at"] < now - HELD_RECHECK:
         return Reason.HELD
     return Reason.CALENDAR if row["last_full_at"] < now - calendar else None

@@ -16,7 +16,7 @@ from common.db.engine import batches
 from common.db.tables import changes, groups, memberships, rechecks, streams
 from common.db.visible import USER, is_visible
 from common.messages import Stream
-from worker.book import RECYCLE_BIN_DAYS, Writer
+from worker.book import RECYCLE_BIN_DAYS, SCOPED_OUT, Writer
 from worker.mapping import GROUP_COLUMNS, Edge, Item
 from worker.removal_guard import hold_back, hold_back_unseen, is_held, let_go
 
@@ -128,6 +128,7 @@ def _sweep_edges(writer: Writer) -> None:
         changes.c.tenant_id == writer.tenant_id,
         changes.c.object_id == memberships.c.member_id,
         changes.c.kind.in_(("contact.removed", "group.removed")),
+        changes.c.reason.not_in(SCOPED_OUT),
         changes.c.at >= writer.now - timedelta(days=RECYCLE_BIN_DAYS),
     )
     nobody_read = exists().where(

@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from common.db.engine import batches
 from common.db.tables import contacts, rechecks
-from common.messages import Stream
+from common.messages import Reason, Stream
 from common.phones import read_phone
+from common.scope import PROPERTIES
 from worker.book import Writer
 from worker.mapping import USER_COLUMNS, Item
-from worker.removal_guard import hold_back, hold_back_unseen, let_go
+from worker.reach import reached_among
+from worker.removal_guard import held_among, hold_back, hold_back_unseen, let_go
 
 EMPTY: dict[str, Any] = {**dict.fromkeys(USER_COLUMNS), "business_phones": []}
 PHONE_INPUTS = ("mobile_phone", "business_phones", "usage_location")
+KEPT_PROPERTIES = {"userType": "user_type", "accountEnabled": "account_enabled"}
+"""Those of the properties that a scope can name of which contacts have a column."""
 COMPARED = (*USER_COLUMNS, "phone", "phone_source", "phone_state")
 
 
 def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     """Make the contacts say what `items` say.
 
-    A removed user is erased, unless the removal guard keeps him for now; the edges to him stay (ids only) for the case
-    that he is restored. A restored user comes back with them, and the groups concerned are noted to be read, since
-    Graph reports nothing there.
+    Who is not in the tenant's scope is not stored, and erased if he was. A removed user is erased, unless the removal
+    guard keeps him for now; the edges to him stay (ids only) for the case that he is restored. A restored user comes
+    back with them, and the groups concerned are noted to be read, since Graph reports nothing there.
     """
     held = _held(writer, [item.object_id for item in items])
+    belongs = _belonging(writer, items)
     leaving = [item.object_id for item in items if item.removed]
-    kept = hold_back(writer, Stream.USERS, [object_id for object_id in leaving if object_id in held])
-    let_go(writer, Stream.USERS, [item.object_id for item in items if not item.removed])
+    outside = [object_id for object_id in belongs if belongs[object_id] is False]
+    let_go(writer, Stream.USERS, [object_id for object_id in belongs if belongs[object_id] is not False])
+    kept = _held_back(writer, leaving, outside, held)
     gone = [object_id for object_id in leaving if object_id not in kept]
     _remove(writer, [*gone, *(item.object_id for item in items if item.returned)], held)
+    why = Reason.RESCOPED if writer.rescoping else Reason.OUT_OF_SCOPE
+    _remove(writer, [object_id for object_id in outside if object_id not in kept], held, why)
     new: list[dict[str, Any]] = []
     differing: list[dict[str, Any]] = []
     doubtful: list[str] = []
     for item in items:
-        if item.removed:
+        if item.removed or belongs[item.object_id] is False:
             continue
         old = held.get(item.object_id)
-        if item.malformed or (old is None and not item.whole):
+        is_doubted = belongs[item.object_id] is None
+        if item.malformed or (old is None and (is_doubted or not item.whole)):
             doubtful.append(item.object_id)  # a part of somebody unknown is no contact
             continue
         row = _row(writer, item, old)
@@ -48,7 +57,7 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
             new.append(row)
         elif any(old[column] != row[column] for column in COMPARED):
             differing.append(row)
-        if old is not None and _keeps_silently(writer, item, old):
+        if old is not None and (is_doubted or _keeps_silently(writer, item, old)):
             doubtful.append(item.object_id)
     _add(writer, new)
     _change(writer, differing, held)
@@ -57,11 +66,46 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     writer.counts.objects += len(items)
 
 
+def leave_scope(writer: Writer, object_ids: Sequence[str]) -> None:
+    """Erase who is in the book and no longer in the scope, unless there are too many for that."""
+    kept = hold_back(writer, Stream.USERS, object_ids)
+    gone = [object_id for object_id in object_ids if object_id not in kept]
+    _remove(writer, gone, {object_id: {} for object_id in gone}, Reason.OUT_OF_SCOPE)
+
+
 def sweep_users(writer: Writer) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
     unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
     gone = hold_back_unseen(writer, Stream.USERS, unseen)
     writer.remove_rows("contact.removed", contacts, gone, [contacts.c.object_id])
+
+
+def _belonging(writer: Writer, items: Sequence[Item]) -> dict[str, bool | None]:
+    """Return of each who is there whether he is in the scope; None: only he himself can tell."""
+    there = [item for item in items if not item.removed]
+    if writer.scope.is_everybody:
+        return dict.fromkeys((item.object_id for item in there), True)
+    reached = reached_among(writer, [item.object_id for item in there])
+    return {
+        item.object_id: writer.scope.admits(_said(writer, item), is_reached=item.object_id in reached) for item in there
+    }
+
+
+def _said(writer: Writer, item: Item) -> dict[str, Any]:
+    """Return what is known of the properties that a scope can name."""
+    said = dict.fromkeys(PROPERTIES) if writer.full and item.whole else {}
+    kept = {name: item.values[column] for name, column in KEPT_PROPERTIES.items() if column in item.values}
+    return {**said, **item.attributes, **kept}
+
+
+def _held_back(writer: Writer, leaving: list[str], outside: list[str], held: Mapping[str, Any]) -> set[str]:
+    """Return who stays for now though he left the directory or the scope: as many as that need an operator's word."""
+    if writer.rescoping:  # who is outside now was shown to the operator who changed the scope
+        agreed, asked = [object_id for object_id in outside if object_id in held], leaving
+        return hold_back(writer, Stream.USERS, [one for one in asked if one in held]) | (
+            held_among(writer, Stream.USERS, agreed) if writer.hold_id is not None else set()
+        )
+    return hold_back(writer, Stream.USERS, [object_id for object_id in (*leaving, *outside) if object_id in held])
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -124,7 +168,9 @@ def _difference(row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
     return {"object_id": row["object_id"], "fields": fields}
 
 
-def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any]]) -> None:
+def _remove(
+    writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any]], reason: Reason | None = None
+) -> None:
     known = [object_id for object_id in object_ids if held.pop(object_id, None) is not None]
     for batch in batches(object_ids):
         mine = and_(rechecks.c.tenant_id == writer.tenant_id, rechecks.c.stream == Stream.USERS)
@@ -132,7 +178,7 @@ def _remove(writer: Writer, object_ids: list[str], held: dict[str, dict[str, Any
     for batch in batches(known):
         mine = contacts.c.tenant_id == writer.tenant_id
         writer.connection.execute(delete(contacts).where(mine, contacts.c.object_id.in_(batch)))
-    writer.record("contact.removed", [{"object_id": object_id} for object_id in known])
+    writer.record("contact.removed", [{"object_id": object_id} for object_id in known], reason)
     writer.counts.removed += len(known)
 
 

@@ -14,9 +14,13 @@ from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
 from common.db.tenants import RemovalLimit
 from common.messages import Reason, Stream
+from common.scope import EVERYBODY, Scope
 
 RECYCLE_BIN_DAYS = 31
 """Deleted people and groups can come back for 30 days; Microsoft's documentation: recover deleted items."""
+
+SCOPED_OUT = (Reason.RESCOPED, Reason.OUT_OF_SCOPE)
+"""Why people leave the book who stay in the directory: an operator changed the scope, or they left it."""
 
 KINDS = (
     *("contact.added", "contact.changed", "contact.removed"),
@@ -64,7 +68,8 @@ class Writer:
     `generation` is the number of the latest full round, under way or ended: rows that are seen get it. `full` tells
     that the page comes from a full round, where a property that is not mentioned was never set. `hold_id` names the
     stream's open hold (`worker.removal_guard`), if there is one. `publishes` tells that consumers are told of each
-    change (`worker.feed`).
+    change (`worker.feed`). `scope` says who belongs in the book; `rescoping` tells that it was changed by an operator,
+    who was shown how many leave, and that not everybody has been looked at since.
     """
 
     database: Database
@@ -79,19 +84,28 @@ class Writer:
     removal_limit: RemovalLimit
     hold_id: int | None
     publishes: bool = False
+    scope: Scope = EVERYBODY
+    rescoping: bool = False
     counts: Counts = field(default_factory=Counts)
 
-    def record(self, kind: str, entries: Sequence[dict[str, Any]]) -> None:
+    def record(self, kind: str, entries: Sequence[dict[str, Any]], reason: Reason | None = None) -> None:
         """Append to the change feed: `object_id`, and `member_id` or `fields` where they apply; never values."""
         if not entries:
             return
-        common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": str(self.reason)}
+        why = str(reason or self.reason)
+        common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": why}
         empty = {"member_id": None, "fields": None, "unpublished": self._unpublished}
         self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
         self.counts.by_kind[kind] += len(entries)
+        self._mark_scope(kind)
 
     def remove_rows(
-        self, kind: str, table: Table, which: ColumnElement[bool], ids: Sequence[ColumnElement[str]]
+        self,
+        kind: str,
+        table: Table,
+        which: ColumnElement[bool],
+        ids: Sequence[ColumnElement[str]],
+        reason: Reason | None = None,
     ) -> None:
         """Delete the rows of `table` that `which` names, and record each as `kind`, without fetching them.
 
@@ -105,7 +119,7 @@ class Writer:
             object_id,
             member_id,
             null(),
-            literal(str(self.reason)),
+            literal(str(reason or self.reason)),
             literal(self._unpublished, changes.c.unpublished.type),
         ).where(which)
         columns = ["tenant_id", "at", "kind", "object_id", "member_id", "fields", "reason", "unpublished"]
@@ -113,6 +127,16 @@ class Writer:
         count = self.connection.execute(delete(table).where(which)).rowcount
         self.counts.removed += count
         self.counts.by_kind[kind] += count
+        if count:
+            self._mark_scope(kind)
+
+    def _mark_scope(self, kind: str) -> None:
+        """Note that the groups of the scope may reach others now (`worker.reach`); the people's stream sees to it."""
+        if not self.scope.group_ids or kind.startswith("contact."):
+            return
+        # Not the other stream's row: transactions that have locked one stream must not wait for the other.
+        row = {"tenant_id": self.tenant_id, "stream": Stream.USERS, "object_id": self.tenant_id, "what": "scope"}
+        self._note([{**row, "due_at": self.now}])
 
     @property
     def _unpublished(self) -> bool | None:
@@ -133,17 +157,20 @@ class Writer:
             }
             for object_id in object_ids
         ]
-        noted = self.database.insert(rechecks)
-        # What is noted already is read later than it was to be: not before the reads show what is said now.
-        key = list(rechecks.primary_key.columns)
-        again = noted.on_conflict_do_update(index_elements=key, set_={"due_at": noted.excluded.due_at})
-        self.connection.execute(again, rows)
+        self._note(rows)
         self.connection.execute(
             update(streams)
             .where(streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)
             .where(streams.c.next_poll_at > self.recheck_at)
             .values(next_poll_at=self.recheck_at)
         )
+
+    def _note(self, rows: list[dict[str, Any]]) -> None:
+        noted = self.database.insert(rechecks)
+        # What is noted already is read later than it was to be: not before the reads show what is said now.
+        key = list(rechecks.primary_key.columns)
+        again = noted.on_conflict_do_update(index_elements=key, set_={"due_at": noted.excluded.due_at})
+        self.connection.execute(again, rows)
 
     def recheck_groups_of(self, member_ids: Collection[str]) -> None:
         """Note the groups that have an edge to a restored member, or lost it lately: Graph reports nothing there.
@@ -164,14 +191,17 @@ class Writer:
             self.recheck(Stream.GROUPS, "members", list(self.connection.scalars(union(in_groups, left_groups))))
 
     def removed_before(self, kind: str, object_ids: Sequence[str]) -> set[str]:
-        """Return those of `object_ids` that the feed says were removed (`kind`) while they could still come back."""
+        """Return those of `object_ids` that the feed says were deleted (`kind`) while they could still come back.
+
+        Who only left the scope was never in the recycle bin: his memberships have been told all the while.
+        """
         since = self.now - timedelta(days=RECYCLE_BIN_DAYS)
         found: set[str] = set()
         for batch in batches(object_ids):
             query = (
                 select(changes.c.object_id)
                 .where(changes.c.tenant_id == self.tenant_id, changes.c.object_id.in_(batch))
-                .where(changes.c.kind == kind, changes.c.at >= since)
+                .where(changes.c.kind == kind, changes.c.at >= since, changes.c.reason.not_in(SCOPED_OUT))
             )
             found.update(self.connection.scalars(query))
         return found

@@ -25,17 +25,19 @@ class Clients:
         self._clients: dict[str, tuple[str, GraphClient]] = {}
 
     def of(self, tenant: Tenant) -> GraphClient:
-        """Return the client of `tenant`, a new one when its credentials or its cloud have changed.
+        """Return the client of `tenant`, a new one when its credentials, its cloud or its scope have changed.
 
         Raises:
             SettingsError: its credentials cannot be decrypted, or the settings do not know its cloud.
         """
-        made_of = f"{tenant.client_id}\n{tenant.sealed_credential}\n{tenant.cloud}"
+        also = tenant.scope.properties
+        made_of = "\n".join((tenant.client_id, tenant.sealed_credential, str(tenant.cloud), *also))
         with self._lock:
             known = self._clients.get(tenant.tenant_id)
             if known is not None and known[0] == made_of:
                 return known[1]
-            client = GraphClient(tenant.credentials(self._vault), self._http_to(self._settings.cloud(tenant.cloud)))
+            http = self._http_to(self._settings.cloud(tenant.cloud))
+            client = GraphClient(tenant.credentials(self._vault), http, also=also)
             if len(self._clients) >= CLIENTS_KEPT:
                 self._clients.clear()  # they are cheap to make again; their tokens are asked for anew
             self._clients[tenant.tenant_id] = (made_of, client)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from common.errors import BadPageError, EntraSmsError
+from common.scope import TEXTS
 
 TEXT_LIMIT = 4_096
 USER_TEXTS = {
@@ -27,6 +28,9 @@ USER_TEXTS = {
     "userType": "user_type",
 }
 """Property of a user -> column of `contacts`."""
+
+ATTRIBUTES = tuple(name for name in TEXTS if name not in USER_TEXTS)
+"""Properties of a user that nothing is kept of: they are read where a tenant's scope asks for them."""
 
 USER_COLUMNS = (*USER_TEXTS.values(), "business_phones", "account_enabled")
 GROUP_COLUMNS = ("display_name", "mail", "kind")
@@ -53,6 +57,8 @@ class Item:
     whole: bool = False
     malformed: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """Of a user: what was mentioned of those properties that are only looked at for the scope, and not kept."""
     edges: dict[str, Edge] = field(default_factory=dict)
     """Of a group: member id -> what was last said of the membership."""
 
@@ -128,6 +134,9 @@ def _user(entry: Mapping[str, Any]) -> Item:
         item.values["business_phones"] = _texts(entry, "businessPhones")
     if "accountEnabled" in entry:
         item.values["account_enabled"] = _flag(entry, "accountEnabled")
+    for name in ATTRIBUTES:
+        if name in entry:
+            item.attributes[name] = _text(entry, name)
     item.whole = item.values.get("user_principal_name") is not None
     return item
 
@@ -180,6 +189,7 @@ def _merged(before: Item, item: Item) -> Item:
         returned=before.removed or before.returned,
         whole=item.whole or before.whole,
         values={**before.values, **item.values},
+        attributes={**before.attributes, **item.attributes},
         edges={**before.edges, **item.edges},
     )
 

@@ -16,10 +16,11 @@ from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
 from common.errors import BadPageError
 from common.graph.answers import GraphNotFoundError, GraphRefusedError
-from common.graph.client import MEMBERS_PAGE
+from common.graph.client import LIST_PAGE
 from common.messages import Reason, Stream
-from worker import ledger, metrics
+from worker import cursors, ledger, metrics, reach
 from worker.apply_groups import apply_edges, remove_edges
+from worker.apply_users import leave_scope
 from worker.book import Counts, Writer
 from worker.leases import hold
 from worker.ledger import Part
@@ -40,7 +41,9 @@ def read_doubtful_objects(turn: Turn) -> None:
         if turn.is_over():
             return
         try:
-            if what == "members":
+            if what == "scope":
+                _follow_scope(turn)
+            elif what == "members":
                 _reread_members(turn, object_id)
             else:
                 _reread_object(turn, object_id)
@@ -65,6 +68,24 @@ def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
             taken = rechecks.c.object_id.in_([object_id for object_id, _ in due])
             connection.execute(update(rechecks).where(*mine, taken).values(due_at=now + RECHECK_AGAIN))
         return due
+
+
+def _follow_scope(turn: Turn) -> None:
+    """Have those read whom the groups of the scope reach now, and let those leave whom none reaches any longer."""
+    with turn.database.write() as connection:
+        row = hold(turn.database, connection, turn.lease)
+        writer = turn.writer(connection, row, full=False, reason=Reason.OUT_OF_SCOPE)
+        reach.forget_mark(connection, writer.tenant_id)  # first: what is marked from here on is followed once more
+        entering: list[str] = []
+        if row["fingerprint"] == turn.shape:  # else a full round is about to begin, and looks at everybody
+            entering = reach.entering(writer)
+            leave_scope(writer, reach.leaving(writer))
+        reach.renew(connection, writer.tenant_id, writer.scope)
+        if len(entering) > reach.READS_LIMIT:
+            cursors.want_full(connection, turn.lease.key, row, Reason.RECHECK, writer.now)
+        else:
+            writer.recheck(Stream.USERS, "object", entering)
+    metrics.count_changes(Stream.USERS, writer.counts)
 
 
 def _reread_object(turn: Turn, object_id: str) -> None:
@@ -107,7 +128,7 @@ def _reread_members(turn: Turn, group_id: str) -> None:
     there = True
     try:
         for number, entry in enumerate(turn.client.members(group_id)):
-            if number % MEMBERS_PAGE == 0:
+            if number % LIST_PAGE == 0:
                 turn.state()  # a list of many pages must not outlast the lease
                 if turn.stopping():
                     return

@@ -30,6 +30,7 @@ WINDOW = timedelta(days=1)
 """What left within this time counts together: somebody who deletes a company takes more than one round for it."""
 
 TABLES: dict[Stream, Table] = {Stream.USERS: contacts, Stream.GROUPS: groups}
+AGREED = (Reason.APPROVED, Reason.RESCOPED)
 REMOVED: dict[Stream, str] = {Stream.USERS: "contact.removed", Stream.GROUPS: "group.removed"}
 
 log = logging.get("removal_guard")
@@ -42,7 +43,7 @@ def hold_back(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> set[
     """
     if not object_ids or (writer.hold_id is None and not is_too_many(writer, stream, len(object_ids))):
         return set()
-    fresh = sorted(set(object_ids) - _held_among(writer, stream, object_ids))
+    fresh = sorted(set(object_ids) - held_among(writer, stream, object_ids))
     last_number = _last_number(writer, _hold(writer, stream))
     rows = [
         {
@@ -88,7 +89,7 @@ def let_go(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> None:
     """
     if writer.hold_id is None:
         return
-    returned = sorted(_held_among(writer, stream, object_ids))
+    returned = sorted(held_among(writer, stream, object_ids))
     for batch in batches(returned):
         mine = _mine(writer, stream)
         writer.connection.execute(delete(held_removals).where(mine, held_removals.c.object_id.in_(batch)))
@@ -156,14 +157,14 @@ def count_held(writer: Writer, stream: Stream) -> int:
 
 
 def _removed_lately(writer: Writer, stream: Stream) -> int:
-    """Return how many left within the last day and have not come back; what was approved does not count."""
+    """Return how many left within the last day and have not come back; what an operator agreed to does not count."""
     table = TABLES[stream]
     back = exists().where(table.c.tenant_id == writer.tenant_id, table.c.object_id == changes.c.object_id)
     query = select(func.count(distinct(changes.c.object_id))).where(
         changes.c.tenant_id == writer.tenant_id,
         changes.c.kind == REMOVED[stream],
         changes.c.at > writer.now - WINDOW,
-        changes.c.reason != Reason.APPROVED,
+        changes.c.reason.not_in(AGREED),
         ~back,
     )
     count: int = writer.connection.execute(query).scalar_one()
@@ -231,7 +232,8 @@ def _forget_doubts(writer: Writer, stream: Stream, object_ids: Sequence[str]) ->
         writer.connection.execute(delete(rechecks).where(noted, rechecks.c.object_id.in_(batch)))
 
 
-def _held_among(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> set[str]:
+def held_among(writer: Writer, stream: Stream, object_ids: Sequence[str]) -> set[str]:
+    """Return those of `object_ids` whose removal is held."""
     found: set[str] = set()
     for batch in batches(object_ids):
         query = select(held_removals.c.object_id).where(_mine(writer, stream), held_removals.c.object_id.in_(batch))

@@ -15,7 +15,6 @@ from sqlalchemy.engine import RowMapping
 from common.errors import BadPageError, ResyncNeededError, RetryLaterError
 from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
 from common.graph.client import LOOP, DeltaPage
-from common.graph.resources import fingerprint
 from common.messages import Mode
 from worker import cursors, metrics
 from worker.book import Counts, Writer
@@ -54,8 +53,7 @@ def _read_full_pages(turn: Turn) -> bool:
     if row["full_began_at"] is None:
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
-            shape = fingerprint(turn.lease.key.stream, turn.tenant.default_region)
-            cursors.begin_full(connection, turn.lease.key, row, shape, turn.database.now(connection))
+            cursors.begin_full(connection, turn.lease.key, row, turn.shape, turn.database.now(connection))
     link: str | None = row["full_link"] if row["full_began_at"] is not None else None
     links: set[str] = set()
     while True:

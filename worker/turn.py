@@ -18,6 +18,7 @@ from common.config import Settings
 from common.db.engine import Database
 from common.db.tenants import Tenant
 from common.graph.client import GraphClient
+from common.graph.resources import fingerprint, tells_another_scope
 from common.messages import Reason, Stream
 from worker.apply_groups import apply_groups, sweep_groups
 from worker.apply_users import apply_users, sweep_users
@@ -84,7 +85,19 @@ class Turn:
             removal_limit=self.tenant.removal_limit,
             hold_id=row["hold_id"],
             publishes=self.settings.publish_events,
+            scope=self.tenant.scope,
+            rescoping=self.is_rescoping(row),
         )
+
+    @property
+    def shape(self) -> str:
+        """The fingerprint of the rows that the stream makes now."""
+        return fingerprint(self.lease.key.stream, self.tenant.default_region, self.tenant.scope)
+
+    def is_rescoping(self, row: RowMapping) -> bool:
+        """Tell whether the scope was changed, and the full round that follows has not ended yet."""
+        under_way = row["full_began_at"] is not None and row["full_reason"] == Reason.SCOPE_CHANGED
+        return under_way or tells_another_scope(row["fingerprint"], self.shape)
 
     def apply(self, writer: Writer, items: Sequence[Item]) -> None:
         """Write what `items` say."""

@@ -103,6 +103,8 @@ tenants = Table(
         comment="people whose account is disabled",
     ),
     Column("guests_are_recipients", Boolean, nullable=False, server_default=true()),
+    Column("scope_groups", JSON, comment="ids of groups: only people in them belong in the book; null: no matter"),
+    Column("scope_condition", Text, comment="what people in the book have, see common.scope; null: no matter"),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -196,13 +198,21 @@ memberships = Table(
     ),
 )
 
+scope_members = Table(
+    "scope_members",
+    metadata,
+    _tenant(),
+    Column("member_id", Guid, primary_key=True),
+    comment="Whom the groups of the tenant's scope reach, as ids: as far as the people's stream has followed them.",
+)
+
 rechecks = Table(
     "rechecks",
     metadata,
     _tenant(),
     Column("stream", Text, primary_key=True),
     Column("object_id", Guid, primary_key=True),
-    Column("what", Text, primary_key=True, comment="object | members"),
+    Column("what", Text, primary_key=True, comment="object | members | scope (of the tenant: the id is its)"),
     Column("due_at", Moment, nullable=False, comment="not read before: object reads lag behind delta, too"),
     comment="Objects of which a delta item said something ambiguous: they are read themselves.",
 )

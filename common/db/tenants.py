@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, null, select, update
 
 from common.db.tables import streams, tenants
 from common.graph.credentials import Credential, Credentials, from_text, to_text
 from common.messages import Stream
+from common.scope import Scope, read_condition
 from common.secrets import Vault
 
 
@@ -62,6 +63,7 @@ class Tenant:
     agreement: Agreement
     removal_limit: RemovalLimit
     recipient_rule: RecipientRule
+    scope: Scope
     state: TenantState
     state_code: str | None
     state_reason: str | None
@@ -105,12 +107,14 @@ def save(
     agreement: Agreement,
     removal_limit: RemovalLimit | None = None,
     recipient_rule: RecipientRule | None = None,
+    scope: Scope | None = None,
     now: datetime,
 ) -> bool:
     """Add the tenant with its two streams, or replace its settings; tell whether it is new.
 
     It is active, unless it is paused; its streams are due at once, and its subscriptions are looked at. Without a
-    credential, a `removal_limit` or a `recipient_rule` a known tenant keeps its own; a new one gets the usual ones.
+    credential, a `removal_limit`, a `recipient_rule` or a `scope` a known tenant keeps its own; a new one gets the
+    usual ones, and everybody is in its scope.
     """
     values: dict[str, object] = {
         "name": name,
@@ -131,6 +135,8 @@ def save(
             "disabled_are_recipients": recipient_rule.disabled,
             "guests_are_recipients": recipient_rule.guests,
         }
+    if scope is not None:
+        values |= _of_scope(scope)
     active = {"state": TenantState.ACTIVE, "state_code": None, "state_reason": None, "state_since": now}
     mine = tenants.c.tenant_id == tenant_id
     known = connection.execute(update(tenants).where(mine).values(values)).rowcount > 0
@@ -158,6 +164,15 @@ def change_credential(
     return True
 
 
+def change_scope(connection: Connection, tenant_id: str, scope: Scope, now: datetime) -> bool:
+    """Limit the tenant's book to `scope`, or widen it; tell whether it was there. Its streams are due at once."""
+    mine = tenants.c.tenant_id == tenant_id
+    if not connection.execute(update(tenants).where(mine).values(_of_scope(scope))).rowcount:
+        return False
+    make_due(connection, tenant_id, now)
+    return True
+
+
 def note_expiry(connection: Connection, tenant_id: str, expires_at: datetime) -> None:
     """Note when the credential in use expires; whatever was told of another date is forgotten."""
     values = {"credential_expires_at": expires_at, "expiry_told_days": None}
@@ -166,6 +181,11 @@ def note_expiry(connection: Connection, tenant_id: str, expires_at: datetime) ->
 
 def _of_credential(sealed_credential: str, expires_at: datetime | None) -> dict[str, object]:
     return {"credential": sealed_credential, "credential_expires_at": expires_at, "expiry_told_days": None}
+
+
+def _of_scope(scope: Scope) -> dict[str, object]:
+    # null() and not None, which a JSON column would keep as a JSON null.
+    return {"scope_groups": list(scope.group_ids) or null(), "scope_condition": scope.condition_text}
 
 
 def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:
@@ -231,6 +251,7 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         agreement=Agreement(values["agreement_reference"], values["agreement_date"]),
         removal_limit=_removal_limit(values["removal_limit_count"], values["removal_limit_percent"]),
         recipient_rule=RecipientRule(values["disabled_are_recipients"], values["guests_are_recipients"]),
+        scope=_scope(values["scope_groups"], values["scope_condition"]),
         state=TenantState(values["state"]),
         state_code=values["state_code"],
         state_reason=values["state_reason"],
@@ -238,6 +259,10 @@ def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
         throttled_until=values["throttled_until"],
         reconcile_at=values["reconcile_at"],
     )
+
+
+def _scope(group_ids: list[str] | None, condition: str | None) -> Scope:
+    return Scope(tuple(group_ids or ()), read_condition(condition) if condition else None)
 
 
 def _removal_limit(count: int | None, percent: int | None) -> RemovalLimit:

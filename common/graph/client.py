@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ LIFECYCLE_PATH = "/graph/lifecycle"
 """Where below the public address the webhook is called (`webhook.app`)."""
 
 LOOP = "Graph repeats a nextLink: the round would never end."
-MEMBERS_PAGE = 999
+LIST_PAGE = 999
 LIST_PAGES_LIMIT = 10_000
 
 
@@ -54,13 +54,15 @@ class Subscription:
 class GraphClient:
     """Graph as one tenant; thread-safe, cheap to make once a tenant and process."""
 
-    def __init__(self, credentials: Credentials, http: GraphHttp) -> None:
+    def __init__(self, credentials: Credentials, http: GraphHttp, *, also: Sequence[str] = ()) -> None:
+        """Read of users the properties `also`, beside the usual ones."""
         self.cloud = http.session.cloud
         self._http = http
         self._tokens = Tokens(credentials, http.session)
         self._base = f"{http.root}/v1.0"
+        self._select = {**SELECT, Stream.USERS: tuple(dict.fromkeys((*SELECT[Stream.USERS], *also)))}
         self._beginnings = {
-            stream: f"{self._base}/{stream}/delta?$select={','.join(SELECT[stream])}" for stream in Stream
+            stream: f"{self._base}/{stream}/delta?$select={','.join(self._select[stream])}" for stream in Stream
         }
 
     def first_page(self, stream: Stream) -> DeltaPage:
@@ -94,12 +96,16 @@ class GraphClient:
         Raises:
             GraphNotFoundError: it is not there (or not yet).
         """
-        names = ",".join(("id", *(name for name in SELECT[stream] if name != "members")))
+        names = ",".join(("id", *(name for name in self._select[stream] if name != "members")))
         return self._http.call("GET", f"{self._base}/{stream}/{object_id}?$select={names}", self._tokens)
 
     def members(self, group_id: str) -> Iterator[dict[str, Any]]:
         """Return all direct members of a group (`id` and `@odata.type`), read page by page."""
-        return self._listed(f"{self._base}/groups/{group_id}/members?$select=id&$top={MEMBERS_PAGE}")
+        return self._listed(f"{self._base}/groups/{group_id}/members?$select=id&$top={LIST_PAGE}")
+
+    def people(self, properties: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Return `id` and `properties` of everybody in the directory, read page by page."""
+        return self._listed(f"{self._base}/users?$select={','.join(('id', *properties))}&$top={LIST_PAGE}")
 
     def probe(self, path: str) -> dict[str, Any]:
         """Read `path` (below /v1.0) for what it answers; used to prove a permission."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from common.messages import Stream
+from common.scope import Scope
 
 SELECT: dict[Stream, tuple[str, ...]] = {
     Stream.USERS: (
@@ -32,9 +33,23 @@ MAPPING_VERSION = 1
 """Raised whenever `worker.mapping` makes other rows of the same objects."""
 
 
-def fingerprint(stream: Stream, default_region: str | None) -> str:
-    """Return a word that changes whenever the same directory would make other rows."""
+def fingerprint(stream: Stream, default_region: str | None, scope: Scope) -> str:
+    """Return a word that changes whenever the same directory would make other rows.
+
+    What comes of the scope is a part of its own, see `tells_another_scope`; for everybody there is none.
+    """
     parts = [str(MAPPING_VERSION), *SELECT[stream]]
     if stream is Stream.USERS:
         parts.append(default_region or "")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    shape = _digest("\n".join(parts))
+    return shape if stream is Stream.GROUPS or scope.is_everybody else f"{shape}.{_digest(scope.shape)}"
+
+
+def tells_another_scope(fingerprint: str | None, other: str) -> bool:
+    """Tell whether two fingerprints differ in nothing but the scope."""
+    (shape, _, scope), (other_shape, _, other_scope) = (fingerprint or "").partition("."), other.partition(".")
+    return shape == other_shape and scope != other_scope
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Subquery, case, func, literal, or_, select, union_all
 
+from common.db import members
 from common.db.tables import Guid, contacts
 from common.db.tenants import RecipientRule
 from common.phones import PhoneSource, PhoneState
-from console.reads import members
 from console.reads.export import streaming
 from console.reads.people import GUEST
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
 
+from common.db import members
 from common.db.tables import contacts, groups, memberships
 from common.db.visible import GROUP, USER, is_visible
 from common.phones import PhoneState
-from console.reads import members
 from console.reads.letters import contains, equals
 from console.reads.people import as_guid
 

@@ -31,8 +31,8 @@ from hypothesis.stateful import (
 from common.graph.client import DeltaPage
 from common.messages import Reason, Stream
 from simulator.directory import ConflictError, NoSuchObjectError
-from tests.support.model import Model, Stage, device_ids, stage
-from worker import apply_groups, apply_users, holds, leases, rounds
+from tests.support.model import CONDITIONS, Model, Stage, device_ids, stage
+from worker import apply_groups, apply_users, holds, leases, reach, rounds
 from worker.advance import Advancer
 from worker.book import Writer
 from worker.schedule import Schedule
@@ -358,6 +358,20 @@ class Histories(RuleBasedStateMachine):
         return [(group, one) for one in self.model.truth.members.get(group, ())]
 
 
+class ScopedHistories(Histories):
+    """The same, and now and then the scope changes, or what somebody is in it for."""
+
+    @rule(groups=st.lists(ANYONE, max_size=2), condition=st.none() | st.sampled_from(list(CONDITIONS)))
+    def limit(self, groups: list[int], condition: str | None) -> None:
+        known = sorted(self.model.truth.groups)
+        self.model.limit(sorted({known[number % len(known)] for number in groups}), condition)
+
+    @rule(who=ANYONE, department=st.sampled_from(["Sales", "sales", "Board", None]))
+    def move(self, who: int, department: str | None) -> None:
+        values = {"department": department}
+        self._with(self.model.users(), who, lambda one: self.model.directory.update("user", one, values))
+
+
 class GuardedHistories(Histories):
     """The same, and every removal waits for an operator's decision."""
 
@@ -425,6 +439,11 @@ def test_whatever_breaks_the_book_ends_equal_to_the_directory(found: Stage, shar
 
 
 @pytest.mark.timeout(0 if HISTORIES > 300 else 240)
+def test_the_book_ends_equal_to_the_part_of_the_directory_that_is_in_the_scope(found: Stage) -> None:
+    play(found, ScopedHistories, histories=HISTORIES // 2, seed_number=SEED)
+
+
+@pytest.mark.timeout(0 if HISTORIES > 300 else 240)
 def test_no_removal_is_made_that_was_not_approved_and_everybody_who_is_back_stays(found: Stage) -> None:
     play(found, GuardedHistories, histories=HISTORIES // 3, seed_number=SEED)
 
@@ -434,6 +453,7 @@ def test_whatever_breaks_the_book_ends_equal_on_postgresql_as_well(postgresql_ur
     with stage(postgresql_url, tmp_path / "authority") as made:
         play(made, histories=HISTORIES // 15, seed_number=SEED * SHARDS + SHARDS)
         play(made, GuardedHistories, histories=HISTORIES // 15, seed_number=SEED + 1)
+        play(made, ScopedHistories, histories=HISTORIES // 15, seed_number=SEED + 2)
 
 
 # The model can fail: each of these workers is broken in one place, and the histories find it out.
@@ -498,6 +518,14 @@ def _nobody_let_go(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(apply_users, "let_go", lambda *_: None)
 
 
+def _reach_not_marked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Writer, "_mark_scope", lambda *_: None)
+
+
+def _nobody_enters(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reach, "entering", lambda _: [])
+
+
 def _neither_follow_ups_nor_polls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Advancer, "_ask_again_later", lambda *_: None)
     patch.setattr(Schedule, "_publish_polls", lambda *_: None)
@@ -524,6 +552,18 @@ def test_the_histories_notice(
     broken(monkeypatch)
     with pytest.raises(AssertionError):
         play(found, histories=150, seed_number=seed_number, shrink=False)
+
+
+@pytest.mark.parametrize(
+    ("broken", "seed_number"),
+    [(_reach_not_marked, 1), (_nobody_enters, 1)],
+)
+def test_the_scoped_histories_notice(
+    found: Stage, monkeypatch: pytest.MonkeyPatch, broken: Callable[[pytest.MonkeyPatch], None], seed_number: int
+) -> None:
+    broken(monkeypatch)
+    with pytest.raises(AssertionError):
+        play(found, ScopedHistories, histories=150, seed_number=seed_number, shrink=False)
 
 
 @pytest.mark.parametrize(

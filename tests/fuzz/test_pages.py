@@ -17,6 +17,7 @@ from common.errors import BadPageError, DatabaseUnavailableError, EntraSmsError
 from common.graph.client import DeltaPage
 from common.graph.resources import fingerprint
 from common.messages import Stream
+from common.scope import EVERYBODY
 from tests.support.bench import Bench, settings
 from tests.support.book import lent_book
 from tests.support.fuzzing import fuzz, known
@@ -119,7 +120,7 @@ def between_rounds(database_url: str, stream: Stream, *answers: RawAnswer) -> It
         bench = Bench(book, settings=chosen, clients=RawGraph(*answers, found=chosen))
         bench.pen.users(person(ANNA, displayName="Anna"), person(BERT, displayName="Bert"), person(CARLA))
         bench.pen.groups(group(STAFF, member(ANNA), member(BERT)))
-        shape = fingerprint(stream, "PL")
+        shape = fingerprint(stream, "PL", EVERYBODY)
         book.stream(stream, delta_link=CURSOR, fingerprint=shape, last_full_at=utc_now(), generation=1)
         yield bench
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
+from common.db import members
 from common.db.tables import contacts, groups, memberships
-from console.reads import members, reports
+from console.reads import reports
 from console.reads.reports import InvalidNumber, NotMobile, Report, Reported, Scope, SharedNumber
 from tests.support.book import Book, book, guid, lent_book
 from tests.support.console import EntraSms

@@ -26,7 +26,7 @@ from common.graph.answers import (
     GraphUnavailableError,
     PageTokenExpiredError,
 )
-from common.graph.client import MEMBERS_PAGE, DeltaPage
+from common.graph.client import LIST_PAGE, DeltaPage
 from common.messages import Reason, Stream
 from tests.support.bench import Bench
 from tests.support.book import book, guid
@@ -816,7 +816,7 @@ def test_a_members_list_of_many_pages_is_put_off_by_a_stop_and_refused_after_a_t
     read: list[int] = []
 
     def many(between: Callable[[], None]) -> Iterator[dict[str, Any]]:
-        for number in range(3 * MEMBERS_PAGE):
+        for number in range(3 * LIST_PAGE):
             if number == 1:
                 between()
             read.append(number)
@@ -831,7 +831,7 @@ def test_a_members_list_of_many_pages_is_put_off_by_a_stop_and_refused_after_a_t
 
     bench.graph.on(f"members/{STAFF}", lambda: many(stop))
     bench.advance(stream=Stream.GROUPS)
-    assert len(read) == MEMBERS_PAGE + 1
+    assert len(read) == LIST_PAGE + 1
     assert bench.pen.edges() == {(STAFF, ANNA), (STAFF, BERT)}
 
     bench.stopping = False
@@ -842,7 +842,7 @@ def test_a_members_list_of_many_pages_is_put_off_by_a_stop_and_refused_after_a_t
     bench.graph.on(f"members/{STAFF}", lambda: many(take_over))
     with pytest.raises(LeaseLostError):
         bench.advance(stream=Stream.GROUPS)
-    assert len(read) == MEMBERS_PAGE + 1
+    assert len(read) == LIST_PAGE + 1
 
 
 def test_the_members_of_a_group_that_is_not_there_are_left_to_delta(bench: Bench) -> None:

@@ -77,11 +77,12 @@ class ClientsInProcess:
         self._settings = settings
         self._token = token
         self._http = GraphHttp(session)
-        self._client: GraphClient | None = None
+        self._clients: dict[tuple[str, ...], GraphClient] = {}
 
     def of(self, tenant: Tenant) -> GraphClient:
-        if self._client is None:
-            self._client = GraphClient(tenant.credentials(Vault(self._settings)), self._http)
+        also = tenant.scope.properties
+        if also not in self._clients:
+            self._clients[also] = GraphClient(tenant.credentials(Vault(self._settings)), self._http, also=also)
             token: Any = _FixedToken(self._token)
-            self._client._tokens = token
-        return self._client
+            self._clients[also]._tokens = token
+        return self._clients[also]

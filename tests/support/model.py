@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -35,6 +35,7 @@ from common.db.tables import (
     streams,
     tenants,
 )
+from common.db.tenants import change_scope
 from common.errors import (
     BrokerUnavailableError,
     DatabaseUnavailableError,
@@ -43,7 +44,8 @@ from common.errors import (
     RetryLaterError,
 )
 from common.messages import Mode, Reason, Stream, SyncRequest, decode_request, encode
-from deploy.local.comparison import book_of_database, book_of_directory, differences
+from common.scope import Scope, read_condition
+from deploy.local.comparison import Book, book_of_database, book_of_directory, differences
 from simulator.access_tokens import AccessTokens
 from simulator.agenda import Agenda
 from simulator.app import create_app
@@ -60,6 +62,7 @@ from tests.support.deliveries import CountedDelivery
 from tests.support.graph_in_process import AUDIENCE, ClientsInProcess
 from tests.support.replay import held, replayed
 from worker.advance import Advancer
+from worker.book import SCOPED_OUT
 from worker.clients import Clients
 from worker.commands import Commands
 from worker.dispatch import Dispatch
@@ -215,6 +218,47 @@ class ModelWorker:
         return f"{self.name}#{self.runs}"
 
 
+CONDITIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    'department = "Sales"': lambda user: (user.get("department") or "").lower() == "sales",
+    "department is empty": lambda user: not user.get("department"),
+    "accountEnabled = true": lambda user: user.get("accountEnabled") is True,
+    'userType != "Guest" and not (department = "Board" or accountEnabled = false)': lambda user: (
+        user.get("userType") != "Guest"
+        and user.get("department") != "Board"
+        and user.get("accountEnabled") is not False
+    ),
+}
+"""Conditions of scopes, and what they mean."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A scope, and by brute force who is in it."""
+
+    group_ids: tuple[str, ...] = ()
+    condition: str | None = None
+    ever: bool = False
+    """Whether there was ever one."""
+
+    def narrowed(self, book: Book, users: Sequence[dict[str, Any]]) -> Book:
+        """The part of a directory's book that is in the scope."""
+        reached, waiting = set(self.group_ids), [one for one in self.group_ids if one in book.groups]
+        while waiting:
+            group = waiting.pop()
+            new = {member for one, member in book.edges if one == group} - reached
+            reached |= new
+            waiting += [one for one in new if one in book.groups]
+        inside = {
+            user["id"]
+            for user in users
+            if (not self.group_ids or user["id"] in reached)
+            and (self.condition is None or CONDITIONS[self.condition](user))
+        }
+        people = {one: row for one, row in book.people.items() if one in inside}
+        edges = frozenset(edge for edge in book.edges if edge[1] not in book.people or edge[1] in inside)
+        return replace(book, people=people, edges=edges)
+
+
 class Stage:
     """What all histories share: the application, a migrated database, the clock. Emptied for each history."""
 
@@ -295,6 +339,7 @@ class Model:
         self._unstable: set[str] = set()
         self._restored: set[str] = set()
         self._looked_until = 0
+        self.limits = Limits()
         self.guarded = False
         self.approved: set[str] = set()
         """Whose removal was shown to the operator and approved of."""
@@ -432,6 +477,13 @@ class Model:
         self._was_hidden = True
         self.tenant.faults.turn({"hidden_share": share})
 
+    def limit(self, group_ids: Sequence[str], condition: str | None) -> None:
+        """Change the tenant's scope, as a person does who was shown what comes of it."""
+        self.limits = Limits(tuple(group_ids), condition, ever=True)
+        scope = Scope(self.limits.group_ids, None if condition is None else read_condition(condition))
+        with self.database.write() as connection:
+            change_scope(connection, TENANT, scope, self.clock.now())
+
     def open_holds(self) -> list[int]:
         with self.database.read() as connection:
             return list(connection.scalars(select(holds.c.hold_id).where(holds.c.ended_at.is_(None))))
@@ -520,6 +572,9 @@ class Model:
             assert not unasked or added.get(object_id, 0) > sequence, f"{object_id} was removed unasked"
             assert reason != Reason.APPROVED or object_id in self.approved, f"{object_id} was never approved of"
             removed = kind == "contact.removed" and object_id in self.steady
+            if reason in SCOPED_OUT:
+                assert self.limits.ever, f"{object_id} left a scope that was never limited"
+                continue
             assert not removed, f"{object_id} was removed from the book and has always been in the directory"
 
     def settle(self) -> None:
@@ -548,6 +603,9 @@ class Model:
 
     def compare(self) -> None:
         """The book equals the directory, and the feed tells the book."""
+        if self.limits.group_ids and self._known_limit():  # whom a group reaches may hang on those memberships
+            self.queue.waiting.append(self.request(Stream.GROUPS, Reason.OPERATOR, mode=Mode.FULL))
+            self.settle()
         found = self.differences()
         limit = {f"membership of {member} in {group} is missing" for group, member in self._known_limit()}
         if found and set(found) <= limit:
@@ -560,7 +618,8 @@ class Model:
 
     def differences(self) -> list[str]:
         directory = self.stage.app.test_client().get(f"/control/tenants/{TENANT}/directory").get_json()
-        return differences(book_of_directory(directory), book_of_database(self.stage.url, TENANT))
+        expected = self.limits.narrowed(book_of_directory(directory), directory["users"])
+        return differences(expected, book_of_database(self.stage.url, TENANT))
 
     def _known_limit(self) -> set[tuple[str, str]]:
         unstable = {(group, one) for one in self._restored for group in self._unstable}

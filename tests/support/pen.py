@@ -12,6 +12,7 @@ from common.db.engine import Database
 from common.db.tables import changes, contacts, groups, held_removals, holds, memberships, rechecks, streams
 from common.db.tenants import USUAL_REMOVAL_LIMIT, RemovalLimit
 from common.messages import Reason, Stream
+from common.scope import EVERYBODY, Scope
 from tests.support.book import Book
 from worker.apply_groups import apply_groups, sweep_groups
 from worker.apply_users import apply_users, sweep_users
@@ -47,6 +48,8 @@ class Pen:
     generation: int = 1
     region: str | None = "PL"
     removal_limit: RemovalLimit = USUAL_REMOVAL_LIMIT
+    scope: Scope = EVERYBODY
+    rescoping: bool = False
     publishes: bool = False
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -102,6 +105,8 @@ class Pen:
                 removal_limit=self.removal_limit,
                 hold_id=connection.scalar(select(streams.c.hold_id).where(*self._of(stream))),
                 publishes=self.publishes,
+                scope=self.scope,
+                rescoping=self.rescoping,
             )
 
     def _of(self, stream: Stream) -> tuple[Any, ...]:
