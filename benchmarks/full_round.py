@@ -1,178 +1,126 @@
-"""A full round of users from ready-made pages, against a floor that parses the same pages and inserts plain rows.
+"""Full rounds of both streams, from pages over TLS into the database, against a floor that fetches, parses and inserts.
 
-No network and no Graph latency: what is measured is what the worker adds to fetching.
+Also against what else there is to pull a directory (`benchmarks/peers`), and how much memory a worker needs.
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import orjson
-from sqlalchemy import insert
-
-from benchmarks.figure import Effort, Figure
-from common.clock import utc_now
-from common.config import Settings, load
-from common.db import tenants
-from common.db.engine import Database
-from common.db.migrations import upgrade_database
-from common.db.tables import contacts
-from common.graph.client import DeltaPage
-from common.messages import Reason, Stream
-from worker import leases
-from worker.leases import Lease, StreamKey, Wishes
-from worker.rounds import full_slice
-from worker.turn import Turn
+from benchmarks.figure import Aim, Effort, Figure, at_least, at_most
+from benchmarks.full_round_company import Size
+from benchmarks.full_round_scene import DATABASES, Databases, databases, scene
+from benchmarks.peers import venv
+from benchmarks.turns import take_turns
+from deploy.local.runs import Run, say
 
 NAME = "full_round"
-DESCRIPTION = "a full round of ready-made pages, against a program that parses them and inserts plain rows."
+DESCRIPTION = "full rounds of ready-made pages over TLS, against the least that a program does that pulls a directory."
 
-TENANT_ID = str(UUID(int=1))
-PAGE = 200
-SETTINGS = {"ENTRA_SMS_SECRET_KEY": "benchmark" * 4}
+TINY, SMALL, MIDDLE, LARGE = Size(1_000, 100), Size(10_000, 1_000), Size(100_000, 10_000), Size(500_000, 20_000)
+FLOOR = "a floor: one connection, parse, insert plain rows"
+DRIVER = "a floor that inserts as the driver does fastest (COPY, executemany)"
+FLOOR_LIMIT = at_most(1.5)
+DLT_LEAD = at_least(5)
+MSGRAPH_LEAD = at_least(10)
+MEMORY_LIMIT_MIB = at_most(150)
 
+Said = dict[str, Any]
+Arms = Mapping[str, Callable[[], Said]]
 
-class ReadyPages:
-    """Stands for the Graph client: hands out pages that are parsed when they are asked for, as from the wire."""
-
-    def __init__(self, pages: Sequence[bytes]) -> None:
-        self._pages = pages
-
-    def first_page(self, _stream: Stream) -> DeltaPage:
-        return self.page("0")
-
-    def page(self, link: str) -> DeltaPage:
-        number = int(link)
-        last = number == len(self._pages) - 1
-        items = orjson.loads(self._pages[number])["value"]
-        return DeltaPage(items, None if last else str(number + 1), "end" if last else None)
+WORKER = ("-m", "benchmarks.full_round_worker", "--again")
+PULLERS = {
+    "floor": ("-m", "benchmarks.full_round_floor"),
+    "driver": ("-m", "benchmarks.full_round_floor", "--way", "driver"),
+}
 
 
-def measure(effort: Effort) -> list[Figure]:
-    """Return the ratios of a first round and of a round over unchanged people to the floor."""
-    users, repetitions = (2_000, 3) if effort is Effort.QUICK else (10_000, 5)
-    pages = make_pages(users)
-    samples: dict[str, list[float]] = {"first": [], "unchanged": []}
-    for _ in range(repetitions):
-        with tempfile.TemporaryDirectory() as folder:
-            floor = _seconds(partial(_floor, _database(Path(folder) / "floor.sqlite3"), pages))
-            database = _database(Path(folder) / "book.sqlite3")
-            samples["first"].append(_seconds(partial(_round, database, pages)) / floor)
-            samples["unchanged"].append(_seconds(partial(_round, database, pages)) / floor)
-    return [
-        Figure.of(
-            f"{NAME}: {name}, {users:,} people, SQLite",
-            "times the floor",
-            values,
-            against="parse the same pages, insert plain rows",
-        )
-        for name, values in samples.items()
-    ]
+@dataclass(frozen=True)
+class Course:
+    """A company, how long its Graph takes for each answer, and how often it is pulled."""
+
+    size: Size
+    latency_ms: int
+    repetitions: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.size.people:,} people, {self.latency_ms} ms a request"
 
 
-def make_pages(users: int) -> list[bytes]:
-    """Return delta pages as Graph would send them, with a mobile number for everybody."""
-    everybody = [_user(number) for number in range(users)]
-    return [orjson.dumps({"value": everybody[start : start + PAGE]}) for start in range(0, users, PAGE)]
+COURSES: dict[Effort, Sequence[Course]] = {
+    Effort.QUICK: (Course(TINY, 0, 3), Course(TINY, 20, 3)),
+    Effort.ORDINARY: (Course(SMALL, 0, 5), Course(SMALL, 20, 5)),
+    Effort.FULL: (
+        *(Course(SMALL, latency_ms, 5) for latency_ms in (0, 20, 100)),
+        *(Course(MIDDLE, latency_ms, 5) for latency_ms in (0, 20)),
+        Course(LARGE, 0, 1),
+    ),
+}
 
 
-def _user(number: int) -> dict[str, Any]:
-    return {
-        "id": str(UUID(int=number + 2)),
-        "displayName": f"Person {number}",
-        "givenName": "Person",
-        "surname": str(number),
-        "mail": f"p{number}@example.com",
-        "userPrincipalName": f"p{number}@example.com",
-        "mobilePhone": f"+48 512 {number // 1000 % 1000:03} {number % 1000:03}",
-        "businessPhones": [],
-        "usageLocation": "PL",
-        "accountEnabled": True,
-        "userType": "Member",
-    }
+def measure(effort: Effort) -> Sequence[Figure]:
+    """Return the figures; `Effort.FULL` takes hours."""
+    figures: list[Figure] = []
+    with Run.claim("full-round") as run, databases(run) as made:
+        for course in COURSES[effort]:
+            figures += _against_floors(course, made)
+        figures += _against_peers(effort, made)
+    return figures
 
 
-def _database(path: Path) -> Database:
-    database = Database.from_url(f"sqlite:///{path}")
-    upgrade_database(database)
-    with database.write() as connection:
-        tenants.save(
-            connection,
-            tenant_id=TENANT_ID,
-            name="Benchmark",
-            domain=None,
-            client_id="",
-            sealed_credential="",
-            default_region="PL",
-            agreement=tenants.Agreement("none", date(2026, 1, 1)),
-            now=utc_now(),
-        )
-    return database
+def _against_floors(course: Course, made: Databases) -> Iterator[Figure]:
+    with scene(course.size, made) as found:
+        found.wait_before_answers(course.latency_ms)
+        for kind in DATABASES:
+            say(f"{course.title}, {kind} ...")
+            arms = {name: partial(found.pull, kind, command) for name, command in PULLERS.items()}
+            said = take_turns({**arms, "worker": partial(found.pull, kind, WORKER)}, course.repetitions)
+            first, again = _seconds(said["worker"]), _seconds(said["worker"], "again_seconds")
+            title = f"{course.title}, {kind}"
+            yield _ratio(f"first, {title}", first, _seconds(said["floor"]), FLOOR, FLOOR_LIMIT)
+            yield _ratio(f"first, {title}, faster floor", first, _seconds(said["driver"]), DRIVER)
+            yield _ratio(f"unchanged, {title}", again, _seconds(said["floor"]), FLOOR)
+            peaks = [one["peak_mib"] for one in said["worker"]]
+            against = "most memory of the worker process at any time"
+            yield Figure.of(f"{NAME}: memory, {title}", "MiB", peaks, against=against, aim=MEMORY_LIMIT_MIB)
 
 
-def _floor(database: Database, pages: Sequence[bytes]) -> None:
-    for page in pages:
-        rows = [_plain_row(user) for user in orjson.loads(page)["value"]]
-        with database.write() as connection:
-            connection.execute(insert(contacts), rows)
+def _against_peers(effort: Effort, made: Databases) -> Iterator[Figure]:
+    """Compare with others: those that are slow with a smaller company."""
+    python = venv.prepare()
+    repetitions = 3 if effort is Effort.QUICK else 5
+    for peer, size, aim in (
+        ("dlt", TINY if effort is Effort.QUICK else SMALL, DLT_LEAD),
+        ("msgraph-sdk", TINY, MSGRAPH_LEAD),
+    ):
+        with scene(size, made) as found:
+            for kind in DATABASES[:1] if effort is Effort.QUICK else DATABASES:
+                say(f"{peer}, {size.people:,} people, {kind} ...")
+                arms: Arms = {
+                    "peer": partial(found.pull, kind, venv.command(peer), python=python),
+                    "worker": partial(found.pull, kind, WORKER[:-1]),
+                    "floor": partial(found.pull, kind, PULLERS["floor"]),
+                }
+                said = take_turns(arms, repetitions)
+                title = f"{size.people:,} people, 0 ms a request, {kind}"
+                took = _seconds(said["peer"])
+                yield _lead(f"first, {title}, {peer}", took, _seconds(said["worker"]), peer, aim)
+                yield _lead(f"the floor, {title}, {peer}", took, _seconds(said["floor"]), peer)
 
 
-def _plain_row(user: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "tenant_id": TENANT_ID,
-        "object_id": user["id"],
-        "display_name": user["displayName"],
-        "given_name": user["givenName"],
-        "surname": user["surname"],
-        "mail": user["mail"],
-        "user_principal_name": user["userPrincipalName"],
-        "mobile_phone": user["mobilePhone"],
-        "business_phones": user["businessPhones"],
-        "usage_location": user["usageLocation"],
-        "account_enabled": user["accountEnabled"],
-        "user_type": user["userType"],
-        "phone_state": "ok",
-        "generation": 1,
-    }
+def _seconds(said: Sequence[Said], name: str = "seconds") -> list[float]:
+    return [float(one[name]) for one in said]
 
 
-def _round(database: Database, pages: Sequence[bytes]) -> None:
-    settings = load(SETTINGS)
-    key = StreamKey(TENANT_ID, Stream.USERS)
-    wishes = Wishes(Reason.OPERATOR, utc_now())
-    lease = leases.acquire(database, key, "benchmark", 600.0, wishes)
-    if lease is None or not full_slice(_turn(settings, database, lease, pages)):
-        raise RuntimeError("The round did not end.")
-    leases.abandon(database, lease)
+def _ratio(name: str, those: Sequence[float], of: Sequence[float], against: str, aim: Aim | None = None) -> Figure:
+    samples = [one / other for one, other in zip(those, of, strict=True)]
+    return Figure.of(f"{NAME}: {name}", "times its time", samples, against=against, aim=aim)
 
 
-def _turn(settings: Settings, database: Database, lease: Lease, pages: Sequence[bytes]) -> Turn:
-    with database.read() as connection:
-        tenant = tenants.get(connection, TENANT_ID)
-    if tenant is None:
-        raise RuntimeError("The tenant is not there.")
-    client: Any = ReadyPages(pages)
-    return Turn(
-        settings=settings,
-        database=database,
-        client=client,
-        tenant=tenant,
-        lease=lease,
-        reason=Reason.OPERATOR,
-        ends_at=time.monotonic() + 3600,
-        somebody_waits=lambda: False,
-        stopping=lambda: False,
-    )
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def _lead(name: str, theirs: Sequence[float], ours: Sequence[float], against: str, aim: Aim | None = None) -> Figure:
+    samples = [one / other for one, other in zip(theirs, ours, strict=True)]
+    return Figure.of(f"{NAME}: {name}", "times as fast", samples, against=against, aim=aim)
