@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     webhook_tls_key: Path | None = Field(None, description="PEM private key that belongs to the certificate.")
     webhook_processes: int = Field(2, ge=1, le=64, description="Processes of the webhook.")
     webhook_threads: int = Field(16, ge=1, le=256, description="Threads of one webhook process.")
+    api_bind: str = Field("127.0.0.1:8720", description="Address and port on which the HTTP API listens.")
+    api_threads: int = Field(8, ge=1, le=40, description="Requests that the HTTP API answers at once.")
     metrics_bind: str = Field(
         "",
         description="Address and port of the Prometheus metrics of this process, and of the worker's health; "
@@ -169,7 +171,7 @@ class Settings(BaseSettings):
             raise ValueError(f"no file at {value}")
         return value
 
-    @field_validator("webhook_bind", "metrics_bind")
+    @field_validator("webhook_bind", "api_bind", "metrics_bind")
     @classmethod
     def _address_and_port(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name == "metrics_bind":
@@ -255,7 +257,7 @@ class Settings(BaseSettings):
 
 
 def host_and_port(bind: str) -> tuple[str, int]:
-    """Split the value of `webhook_bind` or `metrics_bind`."""
+    """Split the value of `webhook_bind`, `api_bind` or `metrics_bind`."""
     host, _, port = bind.rpartition(":")
     return host.strip("[]"), int(port)
 

@@ -37,6 +37,7 @@ SUBCOMMANDS = {
     "reports": "Show whose number is missing, invalid, shared or not a mobile one.",
     "contacts": "List, show and export the people in the address book.",
     "groups": "List, show and export the groups and their members.",
+    "serve": "Serve the address book over HTTP, for programs that read it.",
     "keys": "Make, list and revoke the keys that the HTTP API is read with.",
 }
 """Name -> what the overview says of it, in order. Its module `console.<name>`, with _ for -, has `command`."""

@@ -1,4 +1,4 @@
-"""Whether the process of this container answers: ``python deploy/health.py webhook|worker|simulator``.
+"""Whether the process of this container answers: ``python deploy/health.py webhook|worker|api|simulator``.
 
 Status 0 when it does, else 1 and a sentence. Asks on loopback only, and whether there is an answer, not who gives it.
 It asks whether the process lives, not whether it is ready: one that lost its broker or database comes back by itself,
@@ -27,6 +27,9 @@ def address(process: str, environment: Mapping[str, str]) -> str:
     if process == "worker":
         port = environment.get("ENTRA_SMS_METRICS_BIND", "127.0.0.1:0").rpartition(":")[2]
         return f"http://127.0.0.1:{port}/health/live"
+    if process == "api":
+        port = environment.get("ENTRA_SMS_API_BIND", "127.0.0.1:8720").rpartition(":")[2]
+        return f"http://127.0.0.1:{port}/health/live"
     return f"https://127.0.0.1:{SIMULATOR_PORT}/control/health"
 
 
@@ -44,6 +47,6 @@ def trouble(url: str) -> str | None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("webhook", "worker", "simulator"):
-        sys.exit("usage: python deploy/health.py webhook|worker|simulator")
+    if len(sys.argv) != 2 or sys.argv[1] not in ("webhook", "worker", "api", "simulator"):
+        sys.exit("usage: python deploy/health.py webhook|worker|api|simulator")
     sys.exit(trouble(address(sys.argv[1], os.environ)))

@@ -17,8 +17,9 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from common import logging
 from common.broker import connection as broker_connection
-from common.config import Settings, host_and_port, load
+from common.config import Settings, load
 from common.errors import SettingsError
+from common.listening import check_is_free
 from common.metrics_server import serve
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -43,15 +44,7 @@ def check_address_is_free(settings: Settings) -> None:
     Raises:
         SettingsError: something listens there, or the address is not of this machine.
     """
-    host, port = host_and_port(settings.webhook_bind)
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        raise SettingsError(f"ENTRA_SMS_WEBHOOK_BIND: cannot listen on {host}, port {port}: {_why(error)}.") from None
-
-
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    check_is_free(settings.webhook_bind, "ENTRA_SMS_WEBHOOK_BIND")
 
 
 def _check_certificate(settings: Settings) -> None:

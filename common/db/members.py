@@ -5,21 +5,10 @@ The recursion is a UNION, which drops what it has met before. The other directio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sqlalchemy import CTE, ColumnElement, Select, select
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select, func, select
-
-from common.db.tables import contacts, groups, memberships
-from common.db.visible import GROUP, USER, is_visible
-
-
-@dataclass(frozen=True)
-class Member:
-    """What is directly in a group. Only people and groups have names here; `type` may be another, e.g. ``device``."""
-
-    object_id: str
-    type: str
-    display_name: str | None
+from common.db.tables import groups, memberships
+from common.db.visible import GROUP, USER
 
 
 def groups_within(tenant_id: str, *group_ids: str) -> CTE:
@@ -58,21 +47,3 @@ def people_directly_in(tenant_id: str, group_id: str) -> Select[str]:
         memberships.c.group_id == group_id,
         memberships.c.member_type == USER,
     )
-
-
-def page_by_id(connection: Connection, tenant_id: str, group_id: str, after: str | None, limit: int) -> list[Member]:
-    """Return the first direct members of the group after the object id `after`, of every type, ordered by object id."""
-    edge = memberships.c
-    later = [edge.member_id > after] if after is not None else []
-    person = (contacts.c.tenant_id == edge.tenant_id) & (contacts.c.object_id == edge.member_id)
-    nested = (groups.c.tenant_id == edge.tenant_id) & (groups.c.object_id == edge.member_id)
-    query = (
-        select(edge.member_id, edge.member_type, func.coalesce(contacts.c.display_name, groups.c.display_name))
-        .select_from(memberships)
-        .outerjoin(contacts, person)
-        .outerjoin(groups, nested)
-        .where(edge.tenant_id == tenant_id, edge.group_id == group_id, is_visible(), *later)
-        .order_by(edge.member_id)
-        .limit(limit)
-    )
-    return [Member(*row) for row in connection.execute(query)]

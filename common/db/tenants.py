@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -235,6 +235,18 @@ def find(connection: Connection, wanted: str) -> Sequence[Tenant]:
     # Compared here and not in SQL: SQLite's lower() knows no letters but A to Z, and there are few tenants.
     found = [_tenant(row) for row in connection.execute(query)]
     return found if wanted == "*" else [tenant for tenant in found if tenant.is_called(wanted)]
+
+
+def page_by_id(
+    connection: Connection, tenant_ids: Collection[str] | None, after: str | None, limit: int
+) -> Sequence[Tenant]:
+    """Return the first tenants after the id `after`, ordered by id: of these, or of all."""
+    query = select(tenants).order_by(tenants.c.tenant_id).limit(limit)
+    if tenant_ids is not None:
+        query = query.where(tenants.c.tenant_id.in_(tenant_ids))
+    if after is not None:
+        query = query.where(tenants.c.tenant_id > after)
+    return [_tenant(row) for row in connection.execute(query)]
 
 
 def _tenant(row: Row[tuple[object, ...]]) -> Tenant:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select
 
-from common.db.tables import contacts, groups, memberships, subscriptions, tenants
+from common.db.tables import contacts, groups, memberships, streams, subscriptions, tenants
 from common.db.visible import GROUP, USER
 from common.messages import Stream
 from common.phones import PhoneState
@@ -104,6 +104,12 @@ def subscription_troubles(connection: Connection, tenant_ids: Collection[str]) -
         column.tenant_id.in_(tenant_ids), column.subscription_trouble.is_not(None)
     )
     return {row.tenant_id: row.subscription_trouble for row in connection.execute(query)}
+
+
+def is_complete(connection: Connection, tenant_id: str) -> bool:
+    """Tell whether all people and all groups of the directory have been read at least once."""
+    unread = select(streams.c.stream).where(streams.c.tenant_id == tenant_id, streams.c.last_full_at.is_(None))
+    return connection.execute(unread).first() is None
 
 
 def _numbers(rows: Collection[tuple[str, int]]) -> Counter[str]:

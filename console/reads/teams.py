@@ -44,6 +44,15 @@ class Reach:
     with_number: int
 
 
+@dataclass(frozen=True)
+class Member:
+    """What is directly in a group. Only people and groups have names here; `type` may be another, e.g. ``device``."""
+
+    object_id: str
+    type: str
+    display_name: str | None
+
+
 _COLUMNS = [groups.c[name] for name in Team.__dataclass_fields__]
 _ORDER = (func.lower(groups.c.display_name), groups.c.object_id)
 
@@ -112,6 +121,24 @@ def reach(connection: Connection, tenant_id: str, group_id: str) -> Reach:
         contacts.c.tenant_id == tenant_id, contacts.c.object_id.in_(members.people_within(tenant_id, group_id))
     )
     return Reach(*connection.execute(query).one())
+
+
+def members_by_id(connection: Connection, tenant_id: str, group_id: str, after: str | None, limit: int) -> list[Member]:
+    """Return the first direct members of the group after the object id `after`, of every type, ordered by object id."""
+    edge = memberships.c
+    later = [edge.member_id > after] if after is not None else []
+    person = (contacts.c.tenant_id == edge.tenant_id) & (contacts.c.object_id == edge.member_id)
+    nested = (groups.c.tenant_id == edge.tenant_id) & (groups.c.object_id == edge.member_id)
+    query = (
+        select(edge.member_id, edge.member_type, func.coalesce(contacts.c.display_name, groups.c.display_name))
+        .select_from(memberships)
+        .outerjoin(contacts, person)
+        .outerjoin(groups, nested)
+        .where(edge.tenant_id == tenant_id, edge.group_id == group_id, is_visible(), *later)
+        .order_by(edge.member_id)
+        .limit(limit)
+    )
+    return [Member(*row) for row in connection.execute(query)]
 
 
 def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[Team]:

@@ -30,6 +30,7 @@ import trustme
 import yaml
 
 from common import config, topology
+from console.serve import ANSWER_SECONDS
 from deploy import demo_tenant, health
 from deploy.local import packages, rabbitmq
 from deploy.local.broker import Broker
@@ -80,9 +81,10 @@ class TestCompose:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def test_the_services_are_those_of_the_system_and_the_simulator_belongs_to_the_demo_alone(self) -> None:
-        assert set(SERVICES) == {"webhook", "worker", "rabbitmq", "postgres", "simulator"}
+        assert set(SERVICES) == {"webhook", "worker", "api", "rabbitmq", "postgres", "simulator"}
         assert {name: service.get("profiles") for name, service in SERVICES.items() if "profiles" in service} == {
-            "simulator": ["demo"]
+            "api": ["api"],
+            "simulator": ["demo"],
         }
         assert set(DEMO["services"]) <= set(SERVICES)
 
@@ -116,7 +118,8 @@ class TestCompose:
             for network in COMPOSE["networks"]
         }
         assert members["front"] == {"webhook"}
-        assert members["data"] == {"worker", "postgres"}
+        assert members["data"] == {"worker", "api", "postgres"}
+        assert members["api"] == {"api"}
         assert COMPOSE["networks"]["data"]["internal"] is True
 
     @pytest.mark.parametrize("name", SERVICES)
@@ -172,11 +175,13 @@ class TestCompose:
         assert all(condition == {"condition": "service_healthy"} for _, condition in conditions)
         assert set(SERVICES["webhook"]["depends_on"]) == {"rabbitmq"}
         assert set(SERVICES["worker"]["depends_on"]) == {"rabbitmq", "postgres"}
+        assert set(SERVICES["api"]["depends_on"]) == {"postgres"}
 
     def test_a_stop_waits_longer_than_the_process_takes_at_most(self) -> None:
         settings = config.Settings()
         assert _seconds(SERVICES["webhook"]["stop_grace_period"]) > _gunicorn_setting("graceful_timeout")
         assert _seconds(SERVICES["worker"]["stop_grace_period"]) > 2 * settings.graph_timeout_seconds
+        assert _seconds(SERVICES["api"]["stop_grace_period"]) > ANSWER_SECONDS
 
     def test_the_files_that_are_mounted_exist_or_are_made_by_the_script(self, made_secrets: Path) -> None:
         for entry in COMPOSE["configs"].values():
@@ -203,6 +208,14 @@ class TestProcesses:
         port = _environment("webhook")["ENTRA_SMS_WEBHOOK_BIND"].rpartition(":")[2]
         assert SERVICES["webhook"]["ports"][0].endswith(f":{port}")
         assert _instructions("EXPOSE") == [port]
+
+    def test_the_api_needs_the_database_alone_and_listens_on_the_port_that_is_published(
+        self, made_secrets: Path, tmp_path: Path
+    ) -> None:
+        settings = config.load(_as_here(_environment("api"), made_secrets, tmp_path))
+        assert "@postgres:5432/" in settings.database_url.get_secret_value()
+        assert SERVICES["api"]["ports"] == [f"127.0.0.1:8720:{settings.api_bind.rpartition(':')[2]}"]
+        assert trouble_with(SERVICES["api"]["command"]) is None
 
     def test_gunicorn_accepts_the_command_of_the_webhook(self, made_secrets: Path, tmp_path: Path) -> None:
         command = [str(BIN / SERVICES["webhook"]["command"][0]), "--check-config", *SERVICES["webhook"]["command"][1:]]
@@ -258,6 +271,7 @@ class TestProcesses:
         scheme = "https" if demo else "http"
         assert health.address("webhook", _environment("webhook", demo=demo)) == f"{scheme}://127.0.0.1:8080/health/live"
         assert health.address("worker", _environment("worker", demo=demo)) == "http://127.0.0.1:9100/health/live"
+        assert health.address("api", _environment("api", demo=demo)) == "http://127.0.0.1:8720/health/live"
 
 
 class TestHealth:

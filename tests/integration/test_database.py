@@ -191,7 +191,7 @@ def test_a_database_that_is_opened_for_reading_lets_nothing_be_written(database:
     try:
         with reading.read() as connection:
             assert connection.scalar(select(func.count()).select_from(tenants)) == 1
-        with pytest.raises(DatabaseUnavailableError, match="read-?only"), reading.write() as connection:
+        with pytest.raises(DatabaseUnavailableError, match=r"read-?only"), reading.write() as connection:
             connection.execute(insert(tenants).values(tenant(name="y")))
     finally:
         reading.close()
