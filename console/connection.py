@@ -89,16 +89,17 @@ class Installation:
         place = addresses.without_password(self.settings.amqp_url.get_secret_value())
         return f"It was looked for at {place} (ENTRA_SMS_AMQP_URL)."
 
-    def graph(self, credentials: Credentials, cloud: Cloud) -> GraphClient:
-        return GraphClient(credentials, GraphHttp(VerifiedSession(self.settings, cloud)))
+    def graph(self, credentials: Credentials, cloud: Cloud, *, also: Sequence[str] = ()) -> GraphClient:
+        return GraphClient(credentials, GraphHttp(VerifiedSession(self.settings, cloud)), also=also)
 
     def graph_of(self, tenant: Tenant) -> GraphClient:
-        """Return Graph as `tenant`.
+        """Return Graph as `tenant`, reading of users what its scope needs as well.
 
         Raises:
             SettingsError: the server key does not open the stored credential, or the settings do not know its cloud.
         """
-        return self.graph(tenant.credentials(self.vault), self.settings.cloud(tenant.cloud))
+        cloud = self.settings.cloud(tenant.cloud)
+        return self.graph(tenant.credentials(self.vault), cloud, also=tenant.scope.properties)
 
     def close(self) -> None:
         """Close what was opened."""

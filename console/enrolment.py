@@ -13,8 +13,11 @@ from common.cloud import DEFAULT, Cloud
 from common.db import tenants
 from common.db.tenants import Agreement, Tenant, TenantState
 from common.errors import BrokerUnavailableError
+from common.graph.answers import GraphNotFoundError
+from common.graph.client import GraphClient
 from common.graph.credentials import ClientCertificate, ClientSecret, Credential, Credentials
 from common.messages import Reason, Stream, SyncRequest
+from common.scope import Scope
 from console import output
 from console.access import require_access
 from console.choice import typed
@@ -24,20 +27,27 @@ from console.tenant_form import given_recipient_rule, given_removal_limit, momen
 
 
 def enrol(
-    installation: Installation, given: dict[str, str], certificate: ClientCertificate | None, stored: Tenant | None
+    installation: Installation,
+    given: dict[str, str],
+    certificate: ClientCertificate | None,
+    stored: Tenant | None,
+    scope: Scope | None,
 ) -> None:
     """Check the access with what was given, and what is stored where nothing was given; then save it.
 
     Raises:
-        ConsoleError: the access does not work, or another tenant has the name; nothing was saved.
+        ConsoleError: the access does not work, another tenant has the name, or a group of the scope is not there;
+            nothing was saved.
     """
     values = ({} if stored is None else stored_values(stored)) | given
     _refuse_mix_ups(installation, values)
     cloud = installation.settings.cloud(values.get("cloud"))
     new = certificate or (ClientSecret(given["client_secret"]) if "client_secret" in given else None)
     credential = new or _stored_credential(installation, stored, given)
+    credentials = Credentials(values["tenant_id"], values["client_id"], credential)
     try:
-        check(installation, Credentials(values["tenant_id"], values["client_id"], credential), cloud, values["name"])
+        check(installation, credentials, cloud, values["name"])
+        _refuse_unknown_groups(installation.graph(credentials, cloud), scope)
     except ConsoleError as error:
         outcome = "Nothing was saved." if stored is None else "Nothing was changed."
         raise ConsoleError(f"{error} {outcome}", error.code) from None
@@ -56,6 +66,7 @@ def enrol(
             agreement=Agreement(values["agreement_reference"], date.fromisoformat(values["agreement_date"])),
             removal_limit=given_removal_limit(given, stored),
             recipient_rule=given_recipient_rule(given, stored),
+            scope=scope,
             now=installation.database.now(connection),
         )
     output.say(f"{'Added' if is_new else 'Updated'} {values['name']}.")
@@ -64,6 +75,14 @@ def enrol(
     elif nudge(installation, values["tenant_id"]):
         beginning = "The first sync begins now." if is_new else "The new settings are used from now on."
         output.say(f"{beginning} Watch it with: entra-sms status")
+
+
+def _refuse_unknown_groups(client: GraphClient, scope: Scope | None) -> None:
+    for group_id in scope.group_ids if scope is not None else ():
+        try:
+            client.get(Stream.GROUPS, group_id)
+        except GraphNotFoundError:
+            raise ConsoleError(f"The directory has no group {group_id}.", Exit.USAGE) from None
 
 
 def _stored_credential(installation: Installation, stored: Tenant | None, given: Mapping[str, str]) -> Credential:

@@ -24,6 +24,9 @@ REASONS: dict[str, str] = {
     Reason.CONTINUED: "sync that went on",
     Reason.HELD: "full sync to look for those who are held",
     Reason.APPROVED: "approved by an operator",
+    Reason.SCOPE_CHANGED: "full sync, because the scope had changed",
+    Reason.RESCOPED: "outside the scope, which an operator had changed",
+    Reason.OUT_OF_SCOPE: "outside the scope since then",
 }
 WITH_NUMBER = {"phone_source", "phone_state"}
 """What goes without saying when the number itself has changed."""

@@ -18,6 +18,7 @@ from common.graph.resources import SELECT
 from common.messages import Stream
 from common.phones import read_phone
 from console import times
+from console.choice import typed
 from console.explained import Explained
 from console.explained_fields import FIELDS
 from console.explained_number import HEAL
@@ -77,6 +78,9 @@ def ask(client: GraphClient, explained: Explained) -> Live:
     except ValueError as error:
         what_next = "The worker leaves the book as it is, until Graph describes the person in a shape that it knows."
         return Live(True, str(error), [], what_next)
+    said = {name: answer.get(name) for name in explained.tenant.scope.properties}
+    if explained.tenant.scope.admits(said, is_reached=explained.traces.is_reached) is False:
+        return Live(True, None, _compared(values, explained), _outside(explained))
     comparisons = _compared(values, explained)
     differing = [one.column for one in comparisons if not one.is_same]
     return Live(True, None, comparisons, _what_next(explained, is_known=True, differing=differing))
@@ -119,6 +123,16 @@ def _what_next(explained: Explained, *, is_known: bool, differing: Sequence[str]
     if is_known and is_in_book and COMPUTED.issuperset(differing):
         return f"Only the number is read differently than when it was stored; {HEAL}"
     return f"A difference is normal for some seconds. {_next_round(explained)}"
+
+
+def _outside(explained: Explained) -> str:
+    """Return what happens next to somebody whom the tenant's scope does not admit."""
+    scope = (
+        f"The person is outside the scope of the tenant: entra-sms tenants scope {typed(explained.tenant)} shows it."
+    )
+    if explained.person is None:
+        return f"{scope} So the address book has nothing of the person."
+    return f"{scope} {_next_round(explained)}"
 
 
 def _next_round(explained: Explained) -> str:

@@ -44,10 +44,12 @@ class Presence:
     reason: str
 
 
-def presence(traces: Traces, users: Advance | None, now: datetime, *, is_in_book: bool) -> Presence:
-    """Return whether the person is in the book, and why."""
+def presence(
+    traces: Traces, users: Advance | None, now: datetime, *, is_in_book: bool, is_limited: bool = False
+) -> Presence:
+    """Return whether the person is in the book, and why; `is_limited`: not everybody is in the tenant's scope."""
     if not is_in_book:
-        return _absence(traces, users, now)
+        return _absence(traces, users, now, is_limited=is_limited)
     if traces.held is not None:
         return Presence(State.HELD, f"yes, but {_held(traces.held)}")
     came = traces.last_passage
@@ -86,8 +88,8 @@ def freshness(advances: Mapping[Stream, Advance], now: datetime) -> str:
     return ", ".join(words)
 
 
-def _absence(traces: Traces, users: Advance | None, now: datetime) -> Presence:
-    passage, kept = traces.last_passage, _kept(traces.edges)
+def _absence(traces: Traces, users: Advance | None, now: datetime, *, is_limited: bool) -> Presence:
+    passage, kept = traces.last_passage, _kept(traces.edges, is_limited=is_limited)
     if traces.read_again_at is not None:
         when = "now" if traces.read_again_at <= now else times.until(traces.read_again_at, now)
         why = "Graph named this id but did not tell enough of it, so the person is read again by itself"
@@ -105,13 +107,20 @@ def _absence(traces: Traces, users: Advance | None, now: datetime) -> Presence:
         return Presence(
             State.NOT_READ_YET, f"nothing can be said yet: the first sync of the people is not complete.{kept}"
         )
+    if is_limited:
+        return Presence(
+            State.NEVER_SEEN,
+            "no: nobody with this id was ever in the tenant's scope, and of others nothing is stored. Graph can be "
+            f"asked: --live.{kept}",
+        )
     return Presence(State.NEVER_SEEN, f"no: the directory never showed a person with this id.{kept}")
 
 
-def _kept(edges: int) -> str:
+def _kept(edges: int, *, is_limited: bool) -> str:
     if not edges:
         return ""
-    return f" {plural(edges, 'membership')} of the id {'is' if edges == 1 else 'are'} kept for the case of a return."
+    case = "of a return, or that the scope admits the person" if is_limited else "of a return"
+    return f" {plural(edges, 'membership')} of the id {'is' if edges == 1 else 'are'} kept for the case {case}."
 
 
 def _held(held: Held) -> str:

@@ -50,6 +50,20 @@ def guid(text: str) -> str:
         raise ValueError(f"must be a GUID such as 1b2c3d4e-0000-4000-8000-123456789abc; {WHERE_IDS_ARE}") from None
 
 
+def group_id(text: str) -> str:
+    """Return the object id of a group.
+
+    Raises:
+        click.UsageError: it is none.
+    """
+    try:
+        return str(UUID(text.strip()))
+    except ValueError:
+        raise click.UsageError(
+            f"--scope-group: {text!r} is no object id of a group; the Entra admin center shows it on the group's page."
+        ) from None
+
+
 def client_secret(text: str) -> str:
     secret = text.removeprefix("\ufeff").strip()
     if not secret:

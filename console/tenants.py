@@ -11,10 +11,24 @@ from common.cloud import DEFAULT
 from common.db import tenants
 from common.db.tenants import RecipientRule, RemovalLimit, Tenant, TenantState
 from common.errors import SettingsError
-from console import credential, enrolment, expiry, output, pausing, removal, state_word, tenant_form, times
+from console import (
+    credential,
+    enrolment,
+    expiry,
+    output,
+    pausing,
+    removal,
+    scope,
+    scope_words,
+    state_word,
+    tenant_form,
+    times,
+)
 from console.choice import NO_TENANT_YET, one_tenant
 from console.connection import Installation
 from console.credential_options import CredentialFiles, credential_options
+from console.scope_options import read_scope, where_option
+from console.scope_words import names_of_groups
 
 
 @click.group("tenants")
@@ -56,12 +70,27 @@ def command() -> None:
 )
 @click.option("--guest-recipients", metavar="yes|no", help="Are guests recipients? yes unless given.")
 @click.option(
+    "--scope-group",
+    "scope_groups",
+    multiple=True,
+    metavar="GUID",
+    help="Only people in this group, or in a group in it, belong in the address book. Several times: in any of them.",
+)
+@where_option("--scope-where")
+@click.option(
     "--cloud",
     metavar="NAME",
     help="Its cloud: global, usgov, usgov-dod, china or one of ENTRA_SMS_CLOUDS; default is that of the settings.",
 )
 @click.pass_obj
-def add(installation: Installation, /, files: CredentialFiles, **given: str | None) -> None:
+def add(
+    installation: Installation,
+    /,
+    files: CredentialFiles,
+    scope_groups: tuple[str, ...],
+    scope_where: str | None,
+    **given: str | None,
+) -> None:
     """Connect a directory, or change the settings of one that is connected.
 
     What is not given is asked for on a terminal. The access is checked before anything is saved, and the first sync
@@ -75,15 +104,19 @@ def add(installation: Installation, /, files: CredentialFiles, **given: str | No
           --default-region PL \\
           --agreement-reference DPA-17 --agreement-date 2026-03-02
 
-    For a new secret or certificate of a tenant that is known: entra-sms tenants credential
+    For a new secret or certificate of a tenant that is known: entra-sms tenants credential; for another scope:
+    entra-sms tenants scope, which shows first what it changes.
     """  # noqa: D301 - the backspace tells click to keep the lines as they are
     asked_for_everything = not any(value for name, value in given.items() if name != "tenant_id") and not files
     values = tenant_form.checked({**given, "client_secret": files.secret_text()})
     certificate = files.certificate()
+    wanted_scope = read_scope([tenant_form.group_id(group) for group in scope_groups], scope_where)
     interactive = sys.stdin.isatty()
     if interactive and "tenant_id" not in values:
         values["tenant_id"] = tenant_form.ask_for("tenant_id")
     stored = _stored(installation, values.get("tenant_id"))
+    if stored is not None and wanted_scope is not None:
+        raise click.UsageError(f"{stored.name} is connected already. Change its scope with: entra-sms tenants scope")
     missing = tenant_form.missing(values, stored, certificate)
     if interactive and (missing or asked_for_everything):
         if stored is not None:
@@ -91,7 +124,7 @@ def add(installation: Installation, /, files: CredentialFiles, **given: str | No
         values = tenant_form.ask(values, stored, certificate)
     else:
         tenant_form.refuse_missing(missing)
-    enrolment.enrol(installation, values, certificate, stored)
+    enrolment.enrol(installation, values, certificate, stored, wanted_scope)
 
 
 def _stored(installation: Installation, tenant_id: str | None) -> Tenant | None:
@@ -155,6 +188,7 @@ def show(installation: Installation, tenant: str | None) -> None:
     """
     with installation.database.read() as connection:
         found, now = one_tenant(connection, tenant), installation.database.now(connection)
+        names = names_of_groups(connection, found.tenant_id, found.scope)
     known = expiry.credential_of(installation, found)
     pairs: list[tuple[str, str | Text]] = [
         ("Name", found.name),
@@ -167,6 +201,7 @@ def show(installation: Installation, tenant: str | None) -> None:
         ("Default region", found.default_region or "none: a number without a prefix needs the person's usage location"),
         ("Agreement", f"{found.agreement.reference}, signed on {found.agreement.signed_on.isoformat()}"),
         ("Removal limit", removal_limit_in_words(found.removal_limit)),
+        ("Scope", scope_words.in_words(found.scope, names)),
         ("Recipients", recipients_in_words(found.recipient_rule)),
         ("State", state_word.of_tenant(found)),
         ("Since", times.moment(found.state_since)),
@@ -229,6 +264,7 @@ def remove(installation: Installation, tenant: str, erase: bool, yes: bool) -> N
 
 
 command.add_command(credential.command)
+command.add_command(scope.command)
 
 
 def _cloud_in_words(installation: Installation, tenant: Tenant) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,7 @@ def directly_in(connection: Connection, tenant_id: str, group_id: str) -> list[T
     ids = select(edge.member_id).where(
         edge.tenant_id == tenant_id, edge.group_id == group_id, edge.member_type == GROUP
     )
-    return _with_ids(connection, tenant_id, ids)
+    return with_ids(connection, tenant_id, ids)
 
 
 def _counted(connection: Connection, found: Select[Any]) -> list[Counted]:
@@ -173,7 +173,8 @@ def _counted(connection: Connection, found: Select[Any]) -> list[Counted]:
     ]
 
 
-def _with_ids(connection: Connection, tenant_id: str, ids: Select[str]) -> list[Team]:
+def with_ids(connection: Connection, tenant_id: str, ids: Select[str] | Collection[str]) -> list[Team]:
+    """Return the groups with these ids, as far as there are such."""
     return _teams(
         connection, select(*_COLUMNS).where(groups.c.tenant_id == tenant_id, groups.c.object_id.in_(ids)), None
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from common.db.tables import groups, held_removals, memberships, rechecks, streams
+from common.db.tables import groups, held_removals, memberships, rechecks, scope_members, streams
 from common.messages import Stream
 from console.reads import history, holds
 from console.reads.history import Event
@@ -32,6 +32,8 @@ class Traces:
     read_again_at: datetime | None
     """Graph told too little of the person, so the object itself is read then."""
     held: Held | None
+    is_reached: bool
+    """A group of the tenant's scope reaches the id, as far as the worker has followed them."""
     edges: int
     """Memberships that name the id; they show only while the person is in the book."""
     next_poll_at: datetime | None
@@ -43,6 +45,8 @@ def of(connection: Connection, tenant_id: str, object_id: str) -> Traces:
     of_users = (rechecks.c.tenant_id == tenant_id, rechecks.c.stream == Stream.USERS)
     is_group = select(groups.c.object_id).where(groups.c.tenant_id == tenant_id, groups.c.object_id == object_id)
     edges = select(func.count()).where(memberships.c.tenant_id == tenant_id, memberships.c.member_id == object_id)
+    mine = (scope_members.c.tenant_id == tenant_id, scope_members.c.member_id == object_id)
+    reached = select(scope_members.c.member_id).where(*mine)
     poll = select(streams.c.next_poll_at).where(streams.c.tenant_id == tenant_id, streams.c.stream == Stream.USERS)
     return Traces(
         last_passage=history.last_passage(connection, tenant_id, object_id),
@@ -51,6 +55,7 @@ def of(connection: Connection, tenant_id: str, object_id: str) -> Traces:
             select(func.min(rechecks.c.due_at)).where(*of_users, rechecks.c.object_id == object_id)
         ),
         held=_held(connection, tenant_id, object_id),
+        is_reached=connection.scalar(reached) is not None,
         edges=connection.scalar(edges) or 0,
         next_poll_at=connection.scalar(poll),
     )

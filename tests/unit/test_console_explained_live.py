@@ -14,6 +14,7 @@ from common.graph.answers import GraphNotFoundError
 from common.graph.client import GraphClient
 from common.messages import Mode, Stream
 from common.phones import PhoneState
+from common.scope import EVERYBODY
 from console.explained import Explained
 from console.explained_live import COLUMNS, Live, ask, values_of
 from console.explained_presence import Presence, State
@@ -40,6 +41,7 @@ TENANT = Tenant(
     agreement=Agreement("DPA-1", date(2026, 1, 2)),
     removal_limit=USUAL_REMOVAL_LIMIT,
     recipient_rule=USUAL_RECIPIENT_RULE,
+    scope=EVERYBODY,
     state=TenantState.ACTIVE,
     state_code=None,
     state_reason=None,
@@ -105,7 +107,7 @@ HELD = Held(
     ),
     number=7,
 )
-NOTHING_KNOWN = Traces(None, False, None, None, 0, NOW + timedelta(seconds=43))
+NOTHING_KNOWN = Traces(None, False, None, None, False, 0, NOW + timedelta(seconds=43))
 
 
 def explained(person: Person | None = IN_BOOK, **traces: Any) -> Explained:
