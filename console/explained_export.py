@@ -13,7 +13,17 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Table, Text, and_, cast, or_, select
 
 from common.clock import to_text
-from common.db.tables import changes, commands, contacts, groups, held_removals, memberships, rechecks, results
+from common.db.tables import (
+    changes,
+    commands,
+    contacts,
+    groups,
+    held_removals,
+    memberships,
+    rechecks,
+    results,
+    scope_members,
+)
 from common.db.tenants import Tenant
 
 ELSEWHERE = (
@@ -49,6 +59,12 @@ SECTIONS = (
         "Until it ends. Of somebody who left the id stays for 30 days and until the next full sync: who is restored in "
         "Microsoft Entra is in the group again.",
         memberships.c.group_id,
+    ),
+    Section(
+        scope_members,
+        [scope_members.c.member_id],
+        "A group of the tenant's scope reaches the person, who so belongs in the address book. The id alone.",
+        "Until no group of the scope does.",
     ),
     Section(
         changes,

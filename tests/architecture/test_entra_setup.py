@@ -23,6 +23,7 @@ TYPED = (
     "console.certificate_file",
     "console.credential",
     "console.rotation",
+    "console.scope_options",
 )
 """What is wrong with what somebody typed: found without asking anybody."""
 ACCESS = ("common.graph.tokens", "common.graph.access", "common.graph.answers", "common.secrets", "console.access")
@@ -38,6 +39,8 @@ OTHERS = (
     "console.output",
     "console.pausing",
     "console.removal",
+    "console.scope",
+    "console.scope_words",
     "console.state_word",
     "console.times",
 )

@@ -20,6 +20,7 @@ from common.db.tables import (
     metadata,
     rechecks,
     results,
+    scope_members,
     streams,
     subscriptions,
 )
@@ -49,6 +50,7 @@ def fill(made: Book) -> None:
         key = {"name": f"for {made.tenant_id}", "digest": "", "all_tenants": False, "created_at": NOW}
         connection.execute(insert(api_keys).values(key_id=made.tenant_id, **key))
         connection.execute(insert(api_key_tenants).values(key_id=made.tenant_id, **ids))
+        connection.execute(insert(scope_members).values(member_id=anna, **ids))
         recheck = {"stream": Stream.USERS, "object_id": anna, "what": "object", "due_at": NOW}
         connection.execute(insert(rechecks).values(recheck | ids))
         result = {

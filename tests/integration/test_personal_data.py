@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
-from common.db.tables import Guid, commands, contacts, metadata, rechecks, results
+from common.db.tables import Guid, commands, contacts, metadata, rechecks, results, scope_members
 from common.messages import Stream
 from console.explained_export import OF_OPERATORS, SECTIONS
 from tests.support.book import Book, book, guid
@@ -57,6 +57,7 @@ def fill(contoso: Book) -> None:
     with contoso.database.write() as connection:
         for who in (ANNA, BEN):
             asked = {"command": "resync_object", "object": who}
+            connection.execute(insert(scope_members).values(tenant_id=contoso.tenant_id, member_id=who))
             connection.execute(insert(rechecks).values(object_id=who, **note))
             connection.execute(insert(commands).values(command_id=f"r-{who}", digest="d", received_at=now, asked=asked))
             told = {"message_id": guid(who), "at": now, "kind": "command", "outcome": "done", "summary": "Done."}
@@ -74,6 +75,7 @@ def test_all_that_is_stored_about_a_person_is_told_and_nothing_of_others(contoso
     assert {table: len(found) for table, found in rows.items()} == {
         "contacts": 1,
         "memberships": 1,
+        "scope_members": 1,
         "changes": 2,
         "held_removals": 1,
         "rechecks": 1,
