@@ -31,7 +31,8 @@ from hypothesis.stateful import (
 from common.graph.client import DeltaPage
 from common.messages import Reason, Stream
 from simulator.directory import ConflictError, NoSuchObjectError
-from tests.support.model import CONDITIONS, Model, Stage, device_ids, stage
+from tests.support.limits import CONDITIONS
+from tests.support.model import Model, Stage, device_ids, stage
 from worker import apply_groups, apply_users, holds, leases, reach, rounds
 from worker.advance import Advancer
 from worker.book import Writer

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -45,7 +45,7 @@ from common.errors import (
 )
 from common.messages import Mode, Reason, Stream, SyncRequest, decode_request, encode
 from common.scope import Scope, read_condition
-from deploy.local.comparison import Book, book_of_database, book_of_directory, differences
+from deploy.local.comparison import book_of_database, book_of_directory, differences
 from simulator.access_tokens import AccessTokens
 from simulator.agenda import Agenda
 from simulator.app import create_app
@@ -60,6 +60,7 @@ from tests.support.bench import settings as settings_of
 from tests.support.book import add_tenant, guid
 from tests.support.deliveries import CountedDelivery
 from tests.support.graph_in_process import AUDIENCE, ClientsInProcess
+from tests.support.limits import Limits
 from tests.support.replay import held, replayed
 from worker.advance import Advancer
 from worker.book import SCOPED_OUT
@@ -216,47 +217,6 @@ class ModelWorker:
     @property
     def holder(self) -> str:
         return f"{self.name}#{self.runs}"
-
-
-CONDITIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    'department = "Sales"': lambda user: (user.get("department") or "").lower() == "sales",
-    "department is empty": lambda user: not user.get("department"),
-    "accountEnabled = true": lambda user: user.get("accountEnabled") is True,
-    'userType != "Guest" and not (department = "Board" or accountEnabled = false)': lambda user: (
-        user.get("userType") != "Guest"
-        and user.get("department") != "Board"
-        and user.get("accountEnabled") is not False
-    ),
-}
-"""Conditions of scopes, and what they mean."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """A scope, and by brute force who is in it."""
-
-    group_ids: tuple[str, ...] = ()
-    condition: str | None = None
-    ever: bool = False
-    """Whether there was ever one."""
-
-    def narrowed(self, book: Book, users: Sequence[dict[str, Any]]) -> Book:
-        """The part of a directory's book that is in the scope."""
-        reached, waiting = set(self.group_ids), [one for one in self.group_ids if one in book.groups]
-        while waiting:
-            group = waiting.pop()
-            new = {member for one, member in book.edges if one == group} - reached
-            reached |= new
-            waiting += [one for one in new if one in book.groups]
-        inside = {
-            user["id"]
-            for user in users
-            if (not self.group_ids or user["id"] in reached)
-            and (self.condition is None or CONDITIONS[self.condition](user))
-        }
-        people = {one: row for one, row in book.people.items() if one in inside}
-        edges = frozenset(edge for edge in book.edges if edge[1] not in book.people or edge[1] in inside)
-        return replace(book, people=people, edges=edges)
 
 
 class Stage:
