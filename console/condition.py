@@ -14,7 +14,7 @@ from common.db.tenants import Tenant, TenantState
 from common.messages import Stream
 from console import choice, expiry, hold_words, times
 from console.output import number, plural, shown
-from console.reads import advance, holds, overview, waiting_events
+from console.reads import advance, holds, overview, teams, waiting_events
 from console.reads.advance import Advance
 from console.reads.holds import Hold
 from console.reads.overview import Size, SubscriptionRow
@@ -46,6 +46,8 @@ class Condition:
     wants_subscriptions: bool
     waiting_events: WaitingEvents | None = None
     """Changes to be published as events; None when there are none, or events are not wanted."""
+    lost_groups: Sequence[str] = ()
+    """Ids of groups of the scope that are not in the book."""
 
     @property
     def troubles(self) -> list[Trouble]:
@@ -60,6 +62,7 @@ class Condition:
             *self._subscription_troubles(),
             *self._event_troubles(),
             *self._credential_troubles(),
+            *self._scope_troubles(),
         ]
 
     @property
@@ -137,6 +140,17 @@ class Condition:
         if text is not None and expiry.is_urgent(self.tenant, self.now):
             yield self._trouble(Kind.CREDENTIAL, f"{text} {choice.typed(self.tenant)}", is_critical=False)
 
+    def _scope_troubles(self) -> Iterator[Trouble]:
+        groups = next((one for one in self.advances if one.stream is Stream.GROUPS), None)
+        if self.lost_groups and groups is not None and groups.last_full_at is not None:
+            lost = f"{plural(len(self.lost_groups), 'group')} of its scope, {', '.join(self.lost_groups)},"
+            not_there = (
+                "is not in the directory and reaches" if len(self.lost_groups) == 1 else "are not there and reach"
+            )
+            text = f"{lost} {not_there} nobody."
+            change = f"Change the scope: entra-sms tenants scope {choice.typed(self.tenant)}"
+            yield self._trouble(Kind.SCOPE, f"{text} {change}", is_critical=False)
+
     def _trouble(self, kind: Kind, text: str, *, is_critical: bool) -> Trouble:
         return Trouble(kind, text, is_critical, tenant=shown(self.tenant.name))
 
@@ -156,6 +170,8 @@ def of(
     held = _by_tenant(holds.open_holds(connection, ids))
     subscriptions = overview.subscriptions_by_tenant(connection, ids)
     subscription_troubles = overview.subscription_troubles(connection, ids)
+    scoped = [(tenant.tenant_id, group_id) for tenant in tenants for group_id in tenant.scope.group_ids]
+    known_groups = teams.known_among(connection, scoped)
     events = waiting_events.by_tenant(connection, ids) if settings.publish_events else {}
     return [
         Condition(
@@ -170,6 +186,7 @@ def of(
             poll_seconds=settings.poll_seconds,
             wants_subscriptions=bool(settings.public_url),
             waiting_events=events.get(tenant.tenant_id),
+            lost_groups=[one for one in tenant.scope.group_ids if (tenant.tenant_id, one) not in known_groups],
         )
         for tenant in tenants
     ]

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     HELD = "held"
     UNSUBSCRIBED = "unsubscribed"
     EVENTS = "events"
+    SCOPE = "scope"
 
 
 OF_MANY = {
@@ -35,6 +36,7 @@ OF_MANY = {
     Kind.FAILING: "have rounds that fail",
     Kind.HELD: "have removals that wait for a decision: entra-sms holds list",
     Kind.UNSUBSCRIBED: "have no subscription at Graph, so changes are found by polling alone",
+    Kind.SCOPE: "have groups in their scope that the directory does not have any more",
     Kind.EVENTS: "have changes that wait to be published; does RabbitMQ take them?",
 }
 

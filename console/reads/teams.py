@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, tuple_
 
 from common.db import members
+from common.db.engine import batches
 from common.db.tables import contacts, groups, memberships
 from common.db.visible import GROUP, USER, is_visible
 from common.phones import PhoneState
@@ -178,6 +179,16 @@ def with_ids(connection: Connection, tenant_id: str, ids: Select[str] | Collecti
     return _teams(
         connection, select(*_COLUMNS).where(groups.c.tenant_id == tenant_id, groups.c.object_id.in_(ids)), None
     )
+
+
+def known_among(connection: Connection, wanted: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of `wanted`, each a tenant's id and a group's, that are in the address books."""
+    found: set[tuple[str, str]] = set()
+    for batch in batches(list(wanted)):
+        key = (groups.c.tenant_id, groups.c.object_id)
+        query = select(*key).where(tuple_(*key).in_(batch))
+        found.update((row.tenant_id, row.object_id) for row in connection.execute(query))
+    return found
 
 
 def _searched(tenant_id: str, search: str | None) -> list[ColumnElement[bool]]:

@@ -326,3 +326,18 @@ def test_changes_that_wait_long_to_be_published_are_a_warning_where_events_are_w
     assert ended.code == 1
     assert "Contoso: 2 changes wait to be published, since " in ended.out
     assert monitored.code == 1, "a warning: the book itself follows"
+
+
+def test_a_group_of_the_scope_that_is_gone_is_a_warning(database_url: str, amqp_url: str) -> None:
+    entra_sms = EntraSms({"database_url": database_url, "amqp_url": amqp_url})
+    with book(database_url) as contoso, a_listener(amqp_url):
+        is_well(contoso)
+        sales, gone = contoso.group("Sales"), guid("gone")
+        contoso.tenant(scope_groups=[sales, gone])
+        ended = entra_sms("status")
+        contoso.tenant(scope_groups=[sales])
+        mended = entra_sms("status")
+
+    assert ended.code == 1
+    assert f"1 group of its scope, {gone}, is not in the directory and reaches nobody." in " ".join(ended.out.split())
+    assert mended.code == 0
