@@ -6,6 +6,7 @@ what is in a row.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from common.config import Settings
 from common.errors import DatabaseUnavailableError, SettingsError
 
 SQLITE_BUSY_SECONDS = 30
+SQLITE_CACHE_KIB = 8_192
+SQLITE_CHECKPOINT_PAGES = 4_000
+"""So many changed pages (of 4 KiB) gather in the log before they go into the file: many change again and again."""
 POOL_SIZE = 20
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20
@@ -34,6 +38,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self._writing = threading.Lock()
 
     @classmethod
     def from_settings(
@@ -79,12 +84,25 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end of the block, or rolled back when it raises.
 
-        In SQLite it takes the write lock at once, so that what is read in it cannot change before the commit.
+        In SQLite it takes the write lock at once, so that what is read in it cannot change before the commit. The
+        threads of this process take turns at that: SQLite would have them try again after pauses.
         """
-        with _translated(), self.engine.connect() as plain:
+        with self._turn_to_write(), _translated(), self.engine.connect() as plain:
             connection = plain.execution_options(takes_write_lock=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=SQLITE_BUSY_SECONDS):
+            raise DatabaseUnavailableError("The database is being written by another thread for too long.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def now(self, connection: Connection) -> datetime:
         """Return the database's time: the one clock that all workers share."""
@@ -164,7 +182,9 @@ def _sqlite_engine(address: str, path: str | None) -> Engine:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"ENTRA_SMS_DATABASE_URL: the folder of {path} cannot be made: {error}.") from None
-    engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True)
+    engine = create_engine(
+        address, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True, pool_use_lifo=True
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -190,6 +210,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

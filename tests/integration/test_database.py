@@ -3,12 +3,13 @@
 import threading
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from common.db.engine import Database, batches
@@ -121,7 +122,8 @@ def test_an_upsert_is_the_same_on_both(database: Database) -> None:
         assert connection.scalars(select(tenants.c.name)).all() == ["second"]
 
 
-def test_writers_on_many_threads_lose_nothing(database: Database) -> None:
+def count_up_on_four_threads(database: Database) -> str | None:
+    """Let each add 1 to a number twenty times; return what it is then."""
     add(database, name="0")
 
     def count_up() -> None:
@@ -136,7 +138,31 @@ def test_writers_on_many_threads_lose_nothing(database: Database) -> None:
     for thread in threads:
         thread.join()
     with database.read() as connection:
-        assert connection.scalar(select(tenants.c.name)) == "80"
+        return connection.scalar(select(tenants.c.name))
+
+
+def test_writers_on_many_threads_lose_nothing(database: Database) -> None:
+    assert count_up_on_four_threads(database) == "80"
+
+
+def test_threads_take_turns_at_writing_and_never_find_sqlite_locked_by_each_other(sqlite_url: str) -> None:
+    database = Database.from_url(sqlite_url)
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
+    assert count_up_on_four_threads(database) == "80"
+    database.close()
+
+
+def test_a_thread_that_does_not_get_its_turn_to_write_says_so(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.db.engine.SQLITE_BUSY_SECONDS", 0.01)
+    database = Database.from_url(sqlite_url)
+    with (
+        database.write(),
+        ThreadPoolExecutor(1) as other,
+        pytest.raises(DatabaseUnavailableError, match="another thread"),
+    ):
+        other.submit(add, database).result()
+    add(database)
+    database.close()
 
 
 def test_a_failure_of_the_database_is_said_without_the_data_of_the_statement(database: Database) -> None:
