@@ -6,12 +6,13 @@ through them, and through nested groups, is decided when reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, tuple_, update
 
+from common.db.bulk import ROWS, as_parameter, insert_rows, listed_rows
 from common.db.engine import batches
 from common.db.tables import changes, groups, memberships, rechecks, streams
 from common.db.visible import USER, is_visible
@@ -51,34 +52,24 @@ def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> No
     held = _held_edges(writer, said.keys())
     gone = [key for key, edge in said.items() if edge.removed and key in held]
     new = [key for key, edge in said.items() if not edge.removed and key not in held]
-    stale = [
-        _edge_values(key) | {"of_type": edge.member_type}
-        for key, edge in said.items()
-        if not edge.removed and key in held and held[key] != (writer.generation, edge.member_type)
-    ]
+    there = [key for key, edge in said.items() if not edge.removed and key in held]
+    retyped = [key for key in there if held[key][1] != said[key].member_type]
+    stale = [key for key in there if held[key][0] != writer.generation]
     remove_edges(writer, gone)
     if new:
-        rows = [
-            {
-                "tenant_id": writer.tenant_id,
-                "group_id": group_id,
-                "member_id": member_id,
-                "member_type": said[group_id, member_id].member_type,
-                "generation": writer.generation,
-            }
-            for group_id, member_id in new
-        ]
-        writer.connection.execute(insert(memberships), rows)
+        rows = [{**_edge(key), "member_type": said[key].member_type} for key in new]
+        insert_rows(writer.connection, memberships, rows, tenant_id=writer.tenant_id, generation=writer.generation)
         writer.record("membership.added", [_edge_entry(key) for key in new])
         writer.counts.added += len(new)
     if stale:
-        values = {"generation": writer.generation, "member_type": bindparam("of_type")}
-        writer.connection.execute(update(memberships).where(*_edge_key(writer)).values(values), stale)
-    _tell_types(writer, [key for key, edge in said.items() if not edge.removed and _is_retyped(edge, held.get(key))])
-
-
-def _is_retyped(edge: Edge, held: tuple[int, str] | None) -> bool:
-    return held is not None and held[1] != edge.member_type
+        mine = (memberships.c.tenant_id == writer.tenant_id, _is_listed(writer))
+        seen = update(memberships).where(*mine).values(generation=writer.generation)
+        writer.connection.execute(seen, {ROWS: as_parameter([_edge(key) for key in stale])})
+    if retyped:
+        types = [_edge_values(key) | {"of_type": said[key].member_type} for key in retyped]
+        anew = update(memberships).where(*_edge_key(writer)).values(member_type=bindparam("of_type"))
+        writer.connection.execute(anew, types)
+    _tell_types(writer, retyped)
 
 
 def _tell_types(writer: Writer, keys: list[tuple[str, str]]) -> None:
@@ -154,41 +145,38 @@ def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]
     return held
 
 
-def _held_edges(writer: Writer, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+def _held_edges(writer: Writer, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
     """Return generation and member type of those edges among `keys` that are in the book."""
-    members_of: dict[str, list[str]] = {}
-    for group_id, member_id in keys:
-        members_of.setdefault(group_id, []).append(member_id)
-    held: dict[tuple[str, str], tuple[int, str]] = {}
-    for group_id, member_ids in members_of.items():
-        for batch in batches(member_ids):
-            query = select(memberships.c.member_id, memberships.c.generation, memberships.c.member_type).where(
-                memberships.c.tenant_id == writer.tenant_id,
-                memberships.c.group_id == group_id,
-                memberships.c.member_id.in_(batch),
-            )
-            for row in writer.connection.execute(query):
-                held[group_id, row.member_id] = (row.generation, row.member_type)
-    return held
+    if not keys:
+        return {}
+    found = (memberships.c.group_id, memberships.c.member_id, memberships.c.generation, memberships.c.member_type)
+    query = select(*found).where(memberships.c.tenant_id == writer.tenant_id, _is_listed(writer))
+    rows = {ROWS: as_parameter([_edge(key) for key in keys])}
+    return {(row[0], row[1]): (row[2], row[3]) for row in writer.connection.execute(query, rows)}
+
+
+def _is_listed(writer: Writer) -> ColumnElement[bool]:
+    """Return the condition that a membership is among the parameter `ROWS`."""
+    listed = listed_rows(writer.connection, memberships, "group_id", "member_id")
+    key = tuple_(memberships.c.group_id, memberships.c.member_id)
+    return key.in_(select(listed.c.group_id, listed.c.member_id))
 
 
 def _add(writer: Writer, items: list[Item]) -> None:
     if not items:
         return
     empty = dict.fromkeys(GROUP_COLUMNS)
-    own = {"tenant_id": writer.tenant_id, "generation": writer.generation}
-    writer.connection.execute(
-        insert(groups), [{**empty, **item.values, **own, "object_id": item.object_id} for item in items]
-    )
+    rows = [{**empty, **item.values, "object_id": item.object_id} for item in items]
+    insert_rows(writer.connection, groups, rows, tenant_id=writer.tenant_id, generation=writer.generation)
     ids = [item.object_id for item in items]
     writer.record("group.added", [{"object_id": object_id} for object_id in ids])
     # Of a group that was only a part so far there are memberships; nobody was told of them while it was not there.
     writer.record("membership.added", [_edge_entry(key) for key in _edges_of(writer, ids)])
     writer.counts.added += len(items)
     # Between full rounds a restored group looks like a new one, also one that was deleted before it was ever known.
-    restored = writer.removed_before("group.removed", ids) if writer.full else set(ids)
-    writer.recheck(Stream.GROUPS, "members", sorted(restored))
-    writer.recheck_groups_of(writer.removed_before("group.removed", ids))
+    restored = writer.removed_before("group.removed", ids)
+    writer.recheck(Stream.GROUPS, "members", sorted(restored if writer.full else ids))
+    writer.recheck_groups_of(restored)
 
 
 def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) -> None:
@@ -257,6 +245,10 @@ def _edge_key(writer: Writer) -> tuple[Any, ...]:
 
 def _edge_values(key: tuple[str, str]) -> dict[str, str]:
     return {"in_group": key[0], "of_member": key[1]}
+
+
+def _edge(key: tuple[str, str]) -> dict[str, str]:
+    return {"group_id": key[0], "member_id": key[1]}
 
 
 def _edge_entry(key: tuple[str, str]) -> dict[str, str]:

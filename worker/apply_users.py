@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 
+from common.db.bulk import insert_rows
 from common.db.engine import batches
 from common.db.tables import contacts, rechecks
 from common.messages import Reason, Stream
@@ -141,7 +142,7 @@ def _keeps_silently(writer: Writer, item: Item, old: dict[str, Any]) -> bool:
 def _add(writer: Writer, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    writer.connection.execute(insert(contacts), rows)
+    insert_rows(writer.connection, contacts, rows)
     ids = [row["object_id"] for row in rows]
     writer.record("contact.added", [{"object_id": object_id} for object_id in ids])
     writer.counts.added += len(rows)

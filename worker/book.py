@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, union, update
 
+from common.db.bulk import insert_rows
 from common.db.engine import Database, batches
 from common.db.tables import changes, memberships, rechecks, streams
 from common.db.tenants import RemovalLimit
@@ -93,9 +94,8 @@ class Writer:
         if not entries:
             return
         why = str(reason or self.reason)
-        common = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": why}
-        empty = {"member_id": None, "fields": None, "unpublished": self._unpublished}
-        self.connection.execute(insert(changes), [{**common, **empty, **entry} for entry in entries])
+        same = {"tenant_id": self.tenant_id, "at": self.now, "kind": kind, "reason": why}
+        insert_rows(self.connection, changes, entries, **same, unpublished=self._unpublished)
         self.counts.by_kind[kind] += len(entries)
         self._mark_scope(kind)
 

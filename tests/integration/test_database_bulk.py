@@ -1,0 +1,72 @@
+"""Many rows as one parameter: what goes in that way is what would have gone in one by one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select, tuple_
+
+from common.db.bulk import ROWS, as_parameter, insert_rows, listed_rows
+from common.db.engine import Database
+from common.db.tables import changes, contacts, memberships
+from tests.support.book import Book, book, guid
+
+NOW = datetime(2026, 3, 2, 8, 15, 30, 123456, tzinfo=UTC)
+STAFF, ANNA, BERT = guid("staff"), guid("anna"), guid("bert")
+AWKWARD = 'O\'Brien "Zoë" {1,2} \\ \t 😀 %s :x ?'
+
+
+@pytest.fixture
+def made(database_url: str) -> Iterator[Book]:
+    with book(database_url) as found:
+        yield found
+
+
+def rows_of(database: Database, table: Any, *names: str) -> list[tuple[Any, ...]]:
+    with database.read() as connection:
+        query = select(*(table.c[name] for name in names)).where(table.c.tenant_id.is_not(None))
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_texts_lists_flags_and_nothing_at_all_come_back_as_they_were(made: Book) -> None:
+    names = ("object_id", "display_name", "mail", "business_phones", "account_enabled", "phone_state", "generation")
+    rows = [
+        (ANNA, AWKWARD, None, ["+48 22 123", AWKWARD], True, "ok", 1),
+        (BERT, "", "b@c.example", [], False, "missing", 2_000_000_000),
+    ]
+    with made.database.write() as connection:
+        listed = [dict(zip(names, row, strict=True)) for row in rows]
+        insert_rows(connection, contacts, listed, tenant_id=made.tenant_id)
+    assert sorted(rows_of(made.database, contacts, *names)) == sorted(rows)
+
+
+def test_what_is_the_same_for_all_rows_may_be_a_time(made: Book) -> None:
+    entries = [{"object_id": STAFF, "fields": ["mail", "kind"]}, {"object_id": ANNA, "fields": None}]
+    same = {"tenant_id": made.tenant_id, "at": NOW, "kind": "group.changed", "reason": "poll", "unpublished": None}
+    with made.database.write() as connection:
+        insert_rows(connection, changes, entries, **same)
+    found = rows_of(made.database, changes, "sequence", "at", "object_id", "fields", "unpublished", "member_id")
+    assert [row[1:] for row in sorted(found)] == [
+        (NOW, STAFF, ["mail", "kind"], None, None),
+        (NOW, ANNA, None, None, None),
+    ]
+
+
+def test_no_rows_are_no_statement(made: Book) -> None:
+    with made.database.write() as connection:
+        insert_rows(connection, contacts, [], tenant_id=made.tenant_id)
+    assert rows_of(made.database, contacts, "object_id") == []
+
+
+def test_rows_are_asked_for_by_a_key_of_several_columns(made: Book) -> None:
+    made.edge(STAFF, "user", ANNA)
+    made.edge(STAFF, "user", BERT)
+    made.edge(ANNA, "user", STAFF)
+    wanted = [{"group_id": STAFF, "member_id": BERT}, {"group_id": BERT, "member_id": STAFF}]
+    with made.database.read() as connection:
+        listed = listed_rows(connection, memberships, "group_id", "member_id")
+        key = (memberships.c.group_id, memberships.c.member_id)
+        query = select(*key).where(tuple_(*key).in_(select(listed.c.group_id, listed.c.member_id)))
+        found = connection.execute(query, {ROWS: as_parameter(wanted)}).all()
+    assert [tuple(row) for row in found] == [(STAFF, BERT)]
