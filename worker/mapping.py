@@ -8,9 +8,11 @@ Source: Microsoft Graph delta query overview; group delta (members@delta).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.errors import BadPageError, EntraSmsError
@@ -35,6 +37,10 @@ ATTRIBUTES = tuple(name for name in TEXTS if name not in USER_TEXTS)
 USER_COLUMNS = (*USER_TEXTS.values(), "business_phones", "account_enabled")
 GROUP_COLUMNS = ("display_name", "mail", "kind")
 KIND_PROPERTIES = ("groupTypes", "mailEnabled", "securityEnabled")
+
+
+_USUAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An id as Graph writes it; whoever writes it otherwise means the same."""
 
 
 class MalformedError(EntraSmsError):
@@ -63,8 +69,7 @@ class Item:
     """Of a group: member id -> what was last said of the membership."""
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """A membership that is (or, when removed, is no longer) there."""
 
     member_id: str
@@ -110,6 +115,8 @@ def object_id_of(entry: Mapping[str, Any]) -> str:
         BadPageError: there is none, or it is no GUID.
     """
     value = entry.get("id")
+    if isinstance(value, str) and _USUAL_ID.fullmatch(value):
+        return value
     try:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError):
@@ -161,9 +168,14 @@ def _group(entry: Mapping[str, Any]) -> Item:
 
 
 def _type_of(entry: Mapping[str, Any]) -> str:
-    """Return ``user`` for ``#microsoft.graph.user`` and, as other services of Microsoft write, ``...Graph.User``."""
     kind = entry.get("@odata.type")
-    name = _kept(kind).rsplit(".", 1)[-1].lstrip("#")[:64] if isinstance(kind, str) else ""
+    return _type_called(kind) if isinstance(kind, str) else "unknown"
+
+
+@lru_cache(256)
+def _type_called(kind: str) -> str:
+    """Return ``user`` for ``#microsoft.graph.user`` and, as other services of Microsoft write, ``...Graph.User``."""
+    name = _kept(kind).rsplit(".", 1)[-1].lstrip("#")[:64]
     return name[:1].lower() + name[1:] or "unknown"
 
 
