@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -79,6 +80,7 @@ class Advancer:
         *,
         has_waiting: Callable[[StreamKey], bool],
         stopping: Callable[[], bool],
+        executor: Executor | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -87,6 +89,7 @@ class Advancer:
         self._holder = holder
         self._has_waiting = has_waiting
         self._stopping = stopping
+        self._executor = executor
 
     def advance(self, key: StreamKey, requests: Sequence[SyncRequest]) -> None:
         """Answer `requests`, all of the stream `key`, by one turn.
@@ -134,6 +137,7 @@ class Advancer:
                 ends_at=time.monotonic() + self._settings.slice_seconds,
                 somebody_waits=lambda: self._has_waiting(lease.key),
                 stopping=self._stopping,
+                executor=self._executor,
                 shown=shown,
             )
             work_left = self._take_turn(turn)

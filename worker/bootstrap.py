@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from common import logging, topology
@@ -42,6 +43,7 @@ class Worker:
         self._publisher = Publisher(settings, "worker")
         self._consumer = Consumer(settings, "worker", QUEUES, PREFETCH)
         self._inbox = Inbox()
+        self._ahead = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="ahead")
         clients = Clients(settings)
         holder = f"{process_name('worker')}#{uuid4().hex[:8]}"
         advancer = Advancer(
@@ -52,6 +54,7 @@ class Worker:
             holder=holder,
             has_waiting=self._inbox.has_waiting,
             stopping=self._stopping.is_set,
+            executor=self._ahead,
         )
         self._dispatch = Dispatch(
             self._inbox,
@@ -95,6 +98,7 @@ class Worker:
             self.stop()
             for thread in pool:
                 thread.join()
+            self._ahead.shutdown(cancel_futures=True)
             self._dispatch.close()
             self._schedule.stop()
             if self._feed is not None:

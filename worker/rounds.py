@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
@@ -17,12 +18,16 @@ from common.graph.answers import DoubtfulTokenError, PageTokenExpiredError
 from common.graph.client import LOOP, DeltaPage
 from common.messages import Mode
 from worker import cursors, metrics
+from worker.ahead import Ahead
 from worker.book import Counts, Writer
 from worker.leases import hold, set_values
 from worker.mapping import Item
 from worker.turn import Turn
 
 GIVE_WAY_SECONDS = 1.0
+
+FullPage = tuple[DeltaPage, list[Item]]
+"""A page, and what it says."""
 
 
 def incremental_round(turn: Turn) -> bool:
@@ -56,13 +61,15 @@ def _read_full_pages(turn: Turn) -> bool:
             cursors.begin_full(connection, turn.lease.key, row, turn.shape, turn.database.now(connection))
     link: str | None = row["full_link"] if row["full_began_at"] is not None else None
     links: set[str] = set()
+    ahead = Ahead(turn.executor, partial(_full_page, turn))
     while True:
-        page = _fetch_full_page(turn, link)
+        page, items = _fetch_full_page(turn, ahead, link)
         if page.next_link in links:
             _restart_full(turn)
             raise BadPageError(LOOP)
         links.add(page.next_link or "")
-        items = turn.items_of(page.items)
+        if page.next_link is not None and not turn.is_over():
+            ahead.begin(page.next_link)
         with turn.database.write() as connection:
             row = hold(turn.database, connection, turn.lease)
             writer = _keep_full_page(turn, connection, row, page, items)
@@ -165,9 +172,14 @@ def _lose_live_cursor(turn: Turn) -> None:
         cursors.lose_live_cursor(connection, turn.lease.key, row, turn.database.now(connection))
 
 
-def _fetch_full_page(turn: Turn, link: str | None) -> DeltaPage:
+def _full_page(turn: Turn, link: str | None) -> FullPage:
+    page = turn.client.first_page(turn.lease.key.stream) if link is None else turn.client.page(link)
+    return page, turn.items_of(page.items)
+
+
+def _fetch_full_page(turn: Turn, ahead: Ahead[FullPage], link: str | None) -> FullPage:
     try:
-        return turn.client.first_page(turn.lease.key.stream) if link is None else turn.client.page(link)
+        return ahead.take(link)
     except (PageTokenExpiredError, ResyncNeededError, DoubtfulTokenError) as error:
         if isinstance(error, DoubtfulTokenError) and turn.state()["last_error"] != str(error):
             raise

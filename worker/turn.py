@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ class Turn:
     """What a turn works with, and what it has seen so far.
 
     `ends_at` is on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
+    Pages of a full round are fetched ahead on `executor`, if there is one.
     `notified_at` is when the webhook took the first of the notifications that the next live round answers, if any.
     """
 
@@ -44,6 +46,7 @@ class Turn:
     ends_at: float
     somebody_waits: Callable[[], bool]
     stopping: Callable[[], bool]
+    executor: Executor | None = None
     notified_at: datetime | None = None
     shown: set[str] = field(default_factory=set)
     """Ids that the pages of this turn named."""

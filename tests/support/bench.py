@@ -1,6 +1,7 @@
 """An advancer on a test's database, with a scripted Graph and a publisher that remembers."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -29,7 +30,10 @@ def settings(**changed: Any) -> Settings:
 
 @dataclass
 class Bench:
-    """One worker at one tenant; `interrupted` and `stopping` are what its surroundings tell it."""
+    """One worker at one tenant; `interrupted` and `stopping` are what its surroundings tell it.
+
+    Without an `executor` no page is fetched before it is asked for.
+    """
 
     book: Book
     settings: Settings = field(default_factory=settings)
@@ -38,6 +42,7 @@ class Bench:
     holder: str = "one"
     interrupted: bool = False
     stopping: bool = False
+    executor: Executor | None = None
 
     @property
     def graph(self) -> ScriptedGraph:
@@ -56,6 +61,7 @@ class Bench:
             holder or self.holder,
             has_waiting=lambda _: self.interrupted,
             stopping=lambda: self.stopping,
+            executor=self.executor,
         )
 
     def advance(self, *requests: SyncRequest, stream: Stream = Stream.USERS, holder: str | None = None) -> None:
