@@ -159,8 +159,8 @@ class Advancer:
     def _take_turn(self, turn: Turn) -> bool:
         """Steps 2 to 6; return whether work is left."""
         resynced = False
+        began_at = turn.lease.taken_at
         while True:
-            began_at = turn.now()
             try:
                 work_left = self._once(turn)
             except ResyncNeededError as error:
@@ -168,6 +168,7 @@ class Advancer:
                     raise RetryLaterError(f"{error} The new token was dead at once.") from error
                 log.warning("resync_needed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream)
                 resynced = True
+                began_at = turn.now()
                 continue  # the live cursor is gone and a full round is wanted: begin it now
             if work_left:
                 return True
@@ -175,6 +176,7 @@ class Advancer:
                 return False
             if turn.is_over():
                 return True
+            began_at = turn.now()
 
     def _once(self, turn: Turn) -> bool:
         row = self._wanting_full(turn)
@@ -212,8 +214,9 @@ class Advancer:
             if key.stream is Stream.USERS and row["fingerprint"] != turn.shape:
                 reach.renew(connection, key.tenant_id, turn.tenant.scope)
             reason = _reason_for_full(row, turn.shape, now, timedelta(days=self._settings.full_resync_days))
-            if reason is not None:
-                cursors.want_full(connection, key, row, reason, now)
+            if reason is None:
+                return row
+            cursors.want_full(connection, key, row, reason, now)
             return leases.hold(self._database, connection, turn.lease)
 
     def _ask_again_later(self, key: StreamKey, requests: Sequence[SyncRequest], shown: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -137,6 +138,13 @@ def test_a_lost_lease_can_commit_nothing(contoso: Book) -> None:
     assert written == {guid("before"), guid("after")}
 
 
+def test_a_holder_that_took_the_lease_anew_can_commit_nothing_under_the_old_one(contoso: Book) -> None:
+    old, new = lease_of(contoso), lease_of(contoso)
+    with pytest.raises(LeaseLostError):
+        write_under(contoso.database, old, guid("too late"))
+    write_under(contoso.database, new, guid("in time"))
+
+
 def write_and_then_look(database: Database, lease: Lease) -> None:
     with database.write() as connection:
         said = {"tenant_id": lease.key.tenant_id, "at": database.now(connection), "kind": "contact.added"}
@@ -217,17 +225,19 @@ def test_should_the_holder_die_the_wanted_stream_is_polled_when_its_lease_has_ru
 
 
 class Pausing(Database):
-    """Stops each transaction right after it has locked the stream's row, until it may go on."""
+    """Stops each transaction that has locked the stream's row right before its commit, until it may go on."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database.engine)
         self.locked = threading.Event()
         self.may_go_on = threading.Event()
 
-    def now(self, connection: Connection) -> datetime:
-        self.locked.set()
-        assert self.may_go_on.wait(30)
-        return super().now(connection)
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as connection:
+            yield connection
+            self.locked.set()
+            assert self.may_go_on.wait(30)
 
 
 def started(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
