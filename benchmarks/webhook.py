@@ -38,7 +38,7 @@ DESCRIPTION = "notifications that are answered when RabbitMQ has confirmed, agai
 FLOOR = "a Flask view that only answers, in the same gunicorn"
 CONNECTIONS = (1, 16, 64, 256)
 MOST = 256
-OPEN_CONNECTIONS = 1_000
+OPEN_CONNECTIONS = 1_800
 """Of the generator that posts at a rate: enough that it hardly ever waits for one."""
 ITEMS = 100
 

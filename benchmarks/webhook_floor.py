@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
+from webhook.metrics import Metrics
+
 
 class Idle:
     """Stands where the webhook has its publisher."""
@@ -21,6 +23,7 @@ class Idle:
 def create_app() -> Flask:
     made = Flask("floor", static_folder=None)
     made.extensions["publisher"] = Idle()
+    made.extensions["metrics"] = Metrics()
     made.add_url_rule("/graph/notifications", "post", lambda: Response(status=202), methods=["POST"])
     return made
 

@@ -52,4 +52,4 @@ class ClientStates:
 
 def _tag(key: bytes, tenant_id: str, stream: Stream, nonce: str) -> str:
     content = "\n".join((tenant_id.lower(), stream, nonce)).encode(errors="replace")
-    return hmac.new(key, content, "sha256").hexdigest()[:36]
+    return hmac.digest(key, content, "sha256").hex()[:36]

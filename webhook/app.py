@@ -20,6 +20,8 @@ from common.clock import Clock, utc_now
 from common.config import Settings
 from common.errors import BrokerUnavailableError
 from webhook import handshake
+from webhook.group_commit import Group
+from webhook.later import Later
 from webhook.metrics import Metrics
 from webhook.payload import PayloadError
 from webhook.reception import Reception
@@ -77,13 +79,24 @@ def _answer_notifications(reception: Reception, metrics: Metrics) -> Response:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
-        reception.take(_body())
+        group = reception.take(_body())
     except PayloadError:
         raise BadRequest from None
-    except BrokerUnavailableError as error:
-        log.warning("broker_unavailable", error=str(error))
-        raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS) from None
-    metrics.posts.labels("accepted").inc()
+    return _accepted(metrics) if group is None else Later(group, lambda group: _answer_over(group, metrics))
+
+
+def _answer_over(group: Group, metrics: Metrics) -> Response:
+    """Return the answer to a POST whose group is confirmed, or given up."""
+    if group.error is None:
+        return _with_safe_headers(_accepted(metrics))
+    if not isinstance(group.error, BrokerUnavailableError):
+        return _with_safe_headers(_answer_defect(group.error, metrics))
+    log.warning("broker_unavailable", error=str(group.error))
+    return _with_safe_headers(_answer_error(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS), metrics))
+
+
+def _accepted(metrics: Metrics) -> Response:
+    metrics.posts_accepted.inc()
     return Response(status=202, mimetype="text/plain")
 
 

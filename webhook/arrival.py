@@ -31,3 +31,20 @@ def needs_a_thread(received: bytes | bytearray) -> bool:
         return received.endswith(_END_OF_HEAD, end + 4) or bool(_NO_CHUNK.match(received, end + 4))
     length = _LENGTH.search(head)
     return length is None or len(received) >= end + 4 + int(length[1])
+
+
+def is_refusable(received: bytes | bytearray) -> bool:
+    """Tell whether `received`, which needs a thread, is one whole notification, and so can be refused unread.
+
+    Not the handshake, which is seldom and cannot be made up for; not the question for health; nothing of which more
+    may follow.
+    """
+    end = received.find(_END_OF_HEAD)
+    line = received[: received.find(b"\r\n")]
+    length = _LENGTH.search(received[: end + 2])
+    return (
+        line.startswith(b"POST ")
+        and b"validationtoken" not in line.lower()
+        and length is not None
+        and len(received) == end + 4 + int(length[1])
+    )

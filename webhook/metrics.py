@@ -12,7 +12,7 @@ from webhook.payload import Refusal
 _POST_OUTCOMES = (
     *("accepted", "handshake"),
     *("bad_request", "too_large", "wrong_content_type", "not_served"),
-    *("broker_unavailable", "failed"),
+    *("broker_unavailable", "overloaded", "failed"),
 )
 _PUBLISH_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
 
@@ -38,3 +38,5 @@ class Metrics:
             self.posts.labels(outcome)
         for outcome in ("queued", *Refusal):
             self.items.labels(outcome)
+        self.posts_accepted = self.posts.labels("accepted")
+        self.items_queued = self.items.labels("queued")

@@ -1,25 +1,34 @@
 """Who gets a thread, and for how long: a slow client must not keep what all the others need.
 
 A connection is read without a thread's waiting until its request is all there (`webhook.arrival`). gunicorn's own
-worker gives a thread to each connection at once, and lets its client keep it for ever.
+worker gives a thread to each connection at once, and lets its client keep it for ever. And no thread waits for
+RabbitMQ: an answer that is not known yet (`webhook.later`) is sent when it is.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 import selectors
 import socket
 import ssl
 import time
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 from gunicorn import http, sock  # type: ignore[import-untyped]
+from gunicorn.http import wsgi  # type: ignore[import-untyped]
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from common import logging
-from webhook.arrival import JUDGED_BYTES_LIMIT, needs_a_thread
+from webhook.arrival import JUDGED_BYTES_LIMIT, is_refusable, needs_a_thread
+
+if TYPE_CHECKING:
+    from webhook.later import Awaited  # with it come the metrics, which must not be imported before the fork
 
 REQUEST_SECONDS = 10.0
 """Longest time for one request, from its first byte to the end of the answer. Graph waits no longer either."""
@@ -27,10 +36,20 @@ REQUEST_SECONDS = 10.0
 PRESSED_SECONDS = 3.0
 """The same while others wait for a thread. A request that is all there has one for half of that, so it is never cut."""
 
+WAIT_SECONDS = 0.15
+"""A notification that has waited for longer until a thread takes it is refused, which costs little."""
+
 _MALFORMED = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
     b'{"error": "Bad Request"}\n'
 )
+
+_OVERLOADED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nServer: webhook\r\nRetry-After: 10\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 33\r\n\r\n{"error": "Service Unavailable"}\n'
+)
+OVERLOADED_LOG_SECONDS = 1.0
+"""It is said no more often; the metric counts each."""
 
 log = logging.get("webhook")
 
@@ -41,11 +60,26 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._began: dict[gthread.TConn, float] = {}
+        self._awaited: dict[gthread.TConn, tuple[wsgi.Response, Awaited]] = {}
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_called = False
+        self._turn_began_at = 0.0
+        self._found_at: dict[gthread.TConn, float] = {}
+        self._said_overloaded_at = -math.inf
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """As gunicorn's, but remember since when those have waited that come late in a long turn."""
+        events = self.poller.select(timeout)
+        self._turn_began_at = time.monotonic()
+        for key, _ in events:
+            key.data(key.fileobj)
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
         """Give a connection a thread, but a new one only once its first bytes are there."""
         if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
+            self._found_at[conn] = self._turn_began_at
+            handled = self.tpool.submit(self.handle, conn)
+            handled.add_done_callback(lambda done: self._call_soon(functools.partial(self.finish_request, conn, done)))
             return
         conn.sock.setblocking(False)
         conn.set_timeout()
@@ -54,13 +88,83 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
 
     def handle(self, conn: gthread.TConn) -> Any:
         """Take what has arrived, and go on only when it is a whole request; else wait for more without a thread."""
-        self._began.setdefault(conn, time.monotonic())
+        now = time.monotonic()
+        waited_seconds = now - self._found_at.pop(conn, now)
+        self._began.setdefault(conn, now)
         if self._waits_for_more(conn) and self.alive:
             return gthread._DEFER  # noqa: SLF001 - how gunicorn says "wait for this connection"
         try:
+            if conn.data_ready and waited_seconds > WAIT_SECONDS and self._refuse(conn):
+                return True
             return super().handle(conn) if conn.data_ready else False
         finally:
             self._began.pop(conn, None)
+
+    def _refuse(self, conn: gthread.TConn) -> bool:
+        """Answer a notification with 503, unread: Graph sends it again. False for what is none, which is served."""
+        received = conn.parser.unreader.take_buffered()
+        if not is_refusable(received):
+            conn.parser.unreader.unread(received)
+            return False
+        conn.sock.settimeout(PRESSED_SECONDS)
+        try:
+            conn.sock.sendall(_OVERLOADED)
+        except OSError:
+            return False
+        self.wsgi.extensions["metrics"].posts.labels("overloaded").inc()
+        now = time.monotonic()
+        if now > self._said_overloaded_at + OVERLOADED_LOG_SECONDS:
+            self._said_overloaded_at = now
+            log.warning("overloaded")
+        return True
+
+    def handle_request(self, req: Any, conn: gthread.TConn) -> bool:
+        """Answer, or note the answer that is not known yet; tell whether the connection stays."""
+        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg)
+        environ["wsgi.multithread"] = True
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            response.force_close()
+        answer = self.wsgi(environ, response.start_response)
+        if hasattr(answer, "when_known"):
+            self._awaited[conn] = response, answer
+            return True
+        return _send(response, answer)
+
+    def finish_request(self, conn: gthread.TConn, fs: Future[Any]) -> None:
+        """Go on with a connection that has its answer; who waits for one is held until it is known."""
+        if conn not in self._awaited:
+            super().finish_request(conn, fs)
+        elif not self._awaited[conn][1].when_known(lambda: self._call_soon(functools.partial(self._answer, conn))):
+            self._answer(conn)
+
+    def _call_soon(self, call: Callable[[], None]) -> None:
+        """Have `call` called by the thread that waits for nobody, which is woken once for all that come together.
+
+        gunicorn's own way wakes it for each, and lets it carry out some sixty only before it looks for requests again.
+        """
+        self._calls.append(call)
+        if not self._is_called:
+            self._is_called = True
+            self.method_queue.defer(self._carry_out)
+
+    def _carry_out(self) -> None:
+        self._is_called = False  # first: whoever comes from here on calls again
+        while self._calls:
+            self._calls.popleft()()
+
+    def _answer(self, conn: gthread.TConn) -> None:
+        """Send an answer that is known now, on the thread that waits for nobody: a client that does not read is cut."""
+        response, answer = self._awaited.pop(conn)
+        done: Future[bool] = Future()
+        try:
+            conn.sock.setblocking(False)
+            done.set_result(_send(response, answer))
+        except OSError:
+            done.set_result(False)
+        except Exception:
+            log.exception("webhook_failed")  # and the others are answered all the same
+            done.set_result(False)
+        super().finish_request(conn, done)
 
     def _waits_for_more(self, conn: gthread.TConn) -> bool:
         """Read what there is; `data_ready` tells whether it is a whole request."""
@@ -126,6 +230,18 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
             _answer_malformed(client)
         else:
             super().handle_error(req, client, addr, exc)
+
+
+def _send(response: wsgi.Response, answer: Iterable[bytes]) -> bool:
+    """Send an answer; tell whether the connection stays."""
+    try:
+        for piece in answer:
+            response.write(piece)
+        response.close()
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    return not response.should_close()
 
 
 def _cut(conn: gthread.TConn) -> None:

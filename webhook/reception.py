@@ -6,72 +6,59 @@ An item that cannot be used is counted and dropped: Graph would send it again fo
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 
 from common import logging
-from common.broker import outgoing
-from common.broker.outgoing import Outgoing
 from common.broker.publisher import Publisher
 from common.client_state import ClientStates
 from common.clock import Clock, utc_now
 from common.messages import Stream
-from webhook import lifecycle, notifications, payload
+from webhook import payload
+from webhook.group_commit import Group, GroupCommit, Proven
 from webhook.metrics import Metrics
 from webhook.payload import Change, ItemRefusedError, Lifecycle, Refusal
+
+_EITHER = tuple(Stream)
 
 log = logging.get("webhook")
 
 
 class Reception:
-    """Takes bodies in and hands what is proven to the broker."""
+    """Takes bodies in and has published what is proven."""
 
     def __init__(self, states: ClientStates, publisher: Publisher, metrics: Metrics, clock: Clock = utc_now) -> None:
         self._states = states
-        self._publisher = publisher
+        self._group_commit = GroupCommit(publisher, metrics, clock)
         self._metrics = metrics
-        self._clock = clock
 
-    def take(self, body: bytes) -> None:
-        """Return when everything usable in `body` is confirmed by the broker.
+    def take(self, body: bytes) -> Group | None:
+        """Return the group that everything usable in `body` is published with, None if there is nothing.
 
         Raises:
             PayloadError: the body is no collection of notifications.
-            BrokerUnavailableError: not everything is confirmed; the whole body may be sent again.
         """
-        proven: list[tuple[Change | Lifecycle, Stream]] = []
+        proven: list[Proven] = []
         refused: Counter[str] = Counter()
+        proof = cache(self._states.proven_stream)  # the items of a body have the same clientState
         for raw in payload.read_collection(body):
             try:
                 item = payload.read_item(raw)
-                proven.append((item, self._proven_stream(item)))
+                proven.append((item, self._proven_stream(item, proof)))
             except ItemRefusedError as error:
                 refused[error.refusal.value] += 1
-        messages = self._messages(proven)
-        if messages:
-            with self._metrics.publish_seconds.time():
-                self._publisher.publish_all(messages)
-        self._report(len(proven), len(messages), refused)
+        self._report(refused)
+        return self._group_commit.join(proven) if proven else None
 
-    def _proven_stream(self, item: Change | Lifecycle) -> Stream:
+    def _proven_stream(self, item: Change | Lifecycle, proof: Callable[..., Stream | None]) -> Stream:
         """A change must prove the stream it speaks of; a lifecycle event names none and may prove either."""
-        streams = (item.stream,) if isinstance(item, Change) else tuple(Stream)
-        stream = self._states.proven_stream(item.client_state, item.tenant_id, streams)
+        streams = (item.stream,) if isinstance(item, Change) else _EITHER
+        stream = proof(item.client_state, item.tenant_id, streams)
         if stream is None:
             raise ItemRefusedError(Refusal.WRONG_CLIENT_STATE)
         return stream
 
-    def _messages(self, proven: list[tuple[Change | Lifecycle, Stream]]) -> list[Outgoing]:
-        now = self._clock()
-        changes = (item for item, _ in proven if isinstance(item, Change))
-        events = ((item, stream) for item, stream in proven if isinstance(item, Lifecycle))
-        return [
-            *map(outgoing.request, notifications.requests(changes, now)),
-            *map(outgoing.lifecycle, lifecycle.notices(events, now)),
-        ]
-
-    def _report(self, queued: int, messages: int, refused: Counter[str]) -> None:
-        if queued:
-            self._metrics.items.labels("queued").inc(queued)
-            log.info("notifications_queued", items=queued, messages=messages)
+    def _report(self, refused: Counter[str]) -> None:
         for refusal, count in refused.items():
             self._metrics.items.labels(refusal).inc(count)
         if refused:

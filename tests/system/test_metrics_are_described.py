@@ -52,7 +52,7 @@ OF_PROMETHEUS = {"instance", "le"}
 WORDS = {
     *(*Stream, *Mode, *TenantState, *KINDS, *Refusal, *SUBSCRIPTION_STATES),
     *(queue.name for queue in topology.queues()),
-    *("accepted", "handshake", "bad_request", "too_large", "wrong_content_type", "not_served"),
+    *("accepted", "handshake", "bad_request", "too_large", "wrong_content_type", "not_served", "overloaded"),
     *("broker_unavailable", "failed", "queued", "ok", "resync", "unreadable", "defect", "none"),
 }
 """All values of labels, but for numbers and names of errors."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.arrival import JUDGED_BYTES_LIMIT, needs_a_thread
+from webhook.arrival import JUDGED_BYTES_LIMIT, is_refusable, needs_a_thread
 
 BEGINNING = b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\n"
 REQUESTS = {
@@ -40,3 +40,20 @@ def test_what_cannot_be_judged_or_waits_for_us_needs_a_thread(received: bytes) -
 @given(st.binary(max_size=300), st.sampled_from([b"", BEGINNING, BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n"]))
 def test_whatever_arrives_is_judged(received: bytes, beginning: bytes) -> None:
     assert needs_a_thread(beginning + received) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        (REQUESTS["a length"], True),
+        (REQUESTS["a length"].replace(b"notifications", b"notifications?validationToken=a"), False),
+        (REQUESTS["a length"].replace(b"notifications", b"notifications?ValidationToken=a"), False),
+        (REQUESTS["a length"].replace(b"POST", b"GET"), False),
+        (REQUESTS["a length"] * 2, False),
+        (REQUESTS["no body"], False),
+        (REQUESTS["chunks"], False),
+        (b"a" * JUDGED_BYTES_LIMIT, False),
+    ],
+)
+def test_only_one_whole_notification_can_be_refused_unread(received: bytes, expected: bool) -> None:
+    assert is_refusable(received) is expected

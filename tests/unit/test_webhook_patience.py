@@ -3,13 +3,20 @@
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 
-from webhook.patience import PRESSED_SECONDS, REQUEST_SECONDS, PatientWorker
+from webhook.group_commit import Group
+from webhook.later import Awaited
+from webhook.metrics import Metrics
+from webhook.patience import PRESSED_SECONDS, REQUEST_SECONDS, WAIT_SECONDS, PatientWorker
 
 
 class Worker(PatientWorker):
@@ -55,3 +62,85 @@ def test_who_takes_too_long_is_cut_and_sooner_while_others_wait(connection: Conn
     worker._began[connection] = time.monotonic() - limit_seconds
     worker.murder_keepalived()
     assert is_cut(connection)
+
+
+# An answer that is not known yet, and one that would come too late
+
+POST = b"POST /graph/notifications%s HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Serving(PatientWorker):
+    """As far as one request needs it, without poller and pool; what the main thread is to do is in `woken`."""
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        super().__init__(1, 1, [], None, 30, Config(), None)
+        self.wsgi = application
+        self.tmp.close()
+        self.woken: list[Callable[[], None]] = []
+        self.method_queue = SimpleNamespace(defer=self.woken.append)
+
+    def keeps(self, connection: "Connection", sent: bytes, *, waited_seconds: float = 0.0) -> bool:
+        """Have a thread handle what was sent; whether the connection stays."""
+        connection.client.sendall(sent)
+        self.conn = TConn(self.cfg, connection.sock, ("127.0.0.1", 1), ("127.0.0.1", 2))
+        self._found_at[self.conn] = time.monotonic() - waited_seconds
+        return bool(self.handle(self.conn))
+
+
+def said_to(connection: Connection) -> bytes:
+    try:
+        return connection.client.recv(65_536)
+    except BlockingIOError:
+        return b""
+
+
+def accepting(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("202 ACCEPTED", [("Content-Length", "0")])
+    return [b""]
+
+
+def test_no_thread_waits_for_an_answer_that_is_not_known_yet(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Group(datetime.now(UTC), time.monotonic() + 60)
+    worker = Serving(lambda *given: Awaited(group, lambda: accepting(*given)))
+    finished: list[bool] = []
+    monkeypatch.setattr(
+        "gunicorn.workers.gthread.ThreadWorker.finish_request", lambda _, __, done: finished.append(done.result())
+    )
+
+    assert worker.keeps(connection, POST % b"")
+    worker.finish_request(worker.conn, None)  # type: ignore[arg-type]  # it is not looked at
+    assert (said_to(connection), finished, worker.woken) == (b"", [], [])
+    group.end(None)
+    assert said_to(connection) == b""  # not by the thread that publishes
+    for call in worker.woken:
+        call()
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+    assert finished == [True]
+
+
+def test_a_notification_that_has_waited_too_long_is_refused_and_the_connection_stays(connection: Connection) -> None:
+    worker = Serving(accepting)
+    worker.wsgi.extensions = {"metrics": (metrics := Metrics())}  # type: ignore[attr-defined]
+    assert worker.keeps(connection, POST % b"", waited_seconds=WAIT_SECONDS + 1)
+    answer = said_to(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 10\r\n" in answer
+    assert answer.endswith(b'\r\nContent-Length: 33\r\n\r\n{"error": "Service Unavailable"}\n')
+    assert metrics.registry.get_sample_value("entra_sms_webhook_posts_total", {"outcome": "overloaded"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "waited_seconds"),
+    [
+        (POST % b"", WAIT_SECONDS / 2),
+        (POST % b"?validationToken=a", 60.0),
+        (b"GET /health/live HTTP/1.1\r\n\r\n", 60.0),
+    ],
+)
+def test_who_has_not_waited_long_and_who_asks_something_else_is_served(
+    connection: Connection, sent: bytes, waited_seconds: float
+) -> None:
+    assert Serving(accepting).keeps(connection, sent, waited_seconds=waited_seconds)
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")

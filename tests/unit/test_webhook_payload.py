@@ -59,7 +59,9 @@ def test_an_item_is_typed_or_refused(item: object) -> None:
 @given(st.lists(items | jsons, max_size=6))
 def test_every_item_is_counted_once_and_every_message_can_be_read(collection: list[object]) -> None:
     publisher, metrics = RecordingPublisher(), Metrics()
-    Reception(STATES, publisher, metrics).take(orjson.dumps({"value": collection}))
+    group = Reception(STATES, publisher, metrics).take(orjson.dumps({"value": collection}))
+    if group is not None:
+        group.wait()
     counted = [sample for family in metrics.items.collect() for sample in family.samples]
     assert sum(sample.value for sample in counted if sample.name.endswith("_total")) == len(collection)
     for message in publisher.sent:
