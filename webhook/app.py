@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import (
@@ -21,10 +22,13 @@ from common.config import Settings
 from common.errors import BrokerUnavailableError
 from webhook import handshake
 from webhook.group_commit import Group
-from webhook.later import Later
+from webhook.later import Later, Settled
 from webhook.metrics import Metrics
 from webhook.payload import PayloadError
 from webhook.reception import Reception
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PATHS = ("/graph/notifications", "/graph/lifecycle")
 """Graph may be given one address for both; each of them takes both kinds of item."""
@@ -45,6 +49,7 @@ def create_app(settings: Settings, publisher: Publisher, clock: Clock = utc_now)
     """
     metrics = Metrics()
     reception = Reception(ClientStates.from_settings(settings), publisher, metrics, clock)
+    accepted = Settled(_with_safe_headers(Response(status=202, mimetype="text/plain")))
     app = Flask("webhook", static_folder=None)
     app.url_map.merge_slashes = False  # a redirect would tell our address to whoever asks
     # werkzeug cuts a chunked body off at the limit without a word: one byte more shows that there was more.
@@ -56,7 +61,7 @@ def create_app(settings: Settings, publisher: Publisher, clock: Clock = utc_now)
         token = handshake.validation_token(request.query_string)
         if token is not None:
             return _answer_handshake(token, metrics)
-        return _answer_notifications(reception, metrics)
+        return _answer_notifications(reception, metrics, accepted)
 
     for path in PATHS:
         app.add_url_rule(path, path, receive, methods=["POST"], provide_automatic_options=False)
@@ -75,29 +80,28 @@ def _answer_handshake(token: bytes, metrics: Metrics) -> Response:
     return Response(token, 200, mimetype="text/plain")
 
 
-def _answer_notifications(reception: Reception, metrics: Metrics) -> Response:
+def _answer_notifications(reception: Reception, metrics: Metrics, accepted: Settled) -> Response:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
         group = reception.take(_body())
     except PayloadError:
         raise BadRequest from None
-    return _accepted(metrics) if group is None else Later(group, lambda group: _answer_over(group, metrics))
+    if group is None:
+        metrics.posts_accepted.inc()
+        return Response(status=202, mimetype="text/plain")
+    return Later(group, lambda group: _answer_over(group, metrics, accepted))
 
 
-def _answer_over(group: Group, metrics: Metrics) -> Response:
+def _answer_over(group: Group, metrics: Metrics, accepted: Settled) -> WSGIApplication:
     """Return the answer to a POST whose group is confirmed, or given up."""
     if group.error is None:
-        return _with_safe_headers(_accepted(metrics))
+        metrics.posts_accepted.inc()
+        return accepted
     if not isinstance(group.error, BrokerUnavailableError):
         return _with_safe_headers(_answer_defect(group.error, metrics))
     log.warning("broker_unavailable", error=str(group.error))
     return _with_safe_headers(_answer_error(ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS), metrics))
-
-
-def _accepted(metrics: Metrics) -> Response:
-    metrics.posts_accepted.inc()
-    return Response(status=202, mimetype="text/plain")
 
 
 def _body() -> bytes:

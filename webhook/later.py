@@ -13,13 +13,13 @@ from flask import Response
 from webhook.group_commit import Group
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class Later(Response):
     """What a view returns in the place of the answer; what is done to it after the request is not done to that one."""
 
-    def __init__(self, group: Group, answer: Callable[[Group], Response]) -> None:
+    def __init__(self, group: Group, answer: Callable[[Group], WSGIApplication]) -> None:
         """`answer` is called when the group is over, maybe on another thread."""
         super().__init__()
         self._group = group
@@ -27,6 +27,19 @@ class Later(Response):
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Awaited:
         return Awaited(self._group, lambda: self._answer(self._group)(environ, start_response))
+
+
+class Settled:
+    """An answer that is the same for everybody: its headers are worked out once."""
+
+    def __init__(self, response: Response) -> None:
+        self._status = response.status
+        self._headers = response.get_wsgi_headers({}).to_wsgi_list()
+        self._body = response.get_data()
+
+    def __call__(self, _environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(self._status, list(self._headers))
+        return (self._body,)
 
 
 class Awaited:

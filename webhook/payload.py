@@ -8,9 +8,8 @@ beyond 64 bits as a float, which does no harm, since no number of a notification
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,7 +18,8 @@ from common.messages import LifecycleEvent, Stream
 ITEMS_LIMIT = 10_000
 """More than a body of the allowed size holds of items that could be proven: what has more is not Graph's."""
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_STREAMS = {str(stream): stream for stream in Stream}
 
 
 class Refusal(StrEnum):
@@ -43,8 +43,7 @@ class ItemRefusedError(Exception):
         self.refusal = refusal
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """Something happened to an object of a stream. What happened is not read: delta tells."""
 
     tenant_id: str
@@ -53,8 +52,7 @@ class Change:
     client_state: str
 
 
-@dataclass(frozen=True)
-class Lifecycle:
+class Lifecycle(NamedTuple):
     """Something happened to a subscription."""
 
     tenant_id: str
@@ -123,10 +121,10 @@ def _resource(resource: Any) -> tuple[Stream, str]:
     if not isinstance(resource, str):
         raise ItemRefusedError(Refusal.BAD_ITEM)
     kind, _, rest = resource.removeprefix("/").partition("/")
-    try:
-        return Stream(kind.lower()), rest.partition("/")[0]
-    except ValueError:
-        raise ItemRefusedError(Refusal.UNKNOWN_RESOURCE) from None
+    stream = _STREAMS.get(kind.lower())
+    if stream is None:
+        raise ItemRefusedError(Refusal.UNKNOWN_RESOURCE)
+    return stream, rest.partition("/")[0]
 
 
 def _event(event: Any) -> LifecycleEvent:
@@ -137,9 +135,10 @@ def _event(event: Any) -> LifecycleEvent:
 
 
 def _guid(text: Any) -> str:
-    if not isinstance(text, str) or not _GUID.fullmatch(text.lower()):
+    guid = text.lower() if isinstance(text, str) else ""
+    if not _GUID.fullmatch(guid):
         raise ItemRefusedError(Refusal.BAD_ITEM)
-    return text.lower()
+    return guid
 
 
 def _client_state(item: dict[str, Any]) -> str:
