@@ -53,6 +53,14 @@ def test_what_is_the_same_for_all_rows_may_be_a_time(made: Book) -> None:
     ]
 
 
+def test_each_value_finds_its_column_in_whatever_order_a_row_has_them(made: Book) -> None:
+    rows = [{"object_id": ANNA, "display_name": "Anna"}, {"display_name": "Bert", "object_id": BERT}]
+    same = {"tenant_id": made.tenant_id, "phone_state": "ok", "generation": 1, "business_phones": None}
+    with made.database.write() as connection:
+        insert_rows(connection, contacts, rows, **same)
+    assert set(rows_of(made.database, contacts, "object_id", "display_name")) == {(ANNA, "Anna"), (BERT, "Bert")}
+
+
 def test_no_rows_are_no_statement(made: Book) -> None:
     with made.database.write() as connection:
         insert_rows(connection, contacts, [], tenant_id=made.tenant_id)
