@@ -13,7 +13,7 @@ from deploy.local.errors import LocalServiceError
 
 LOOK_SECONDS = 0.001
 OVERLAP = 20
-"""Rows become visible in another order than that of their numbers: so many are looked at again."""
+"""Rows become visible in another order than that of their numbers: so many are looked at again, in each look."""
 LONGEST_SECONDS = 60.0
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -27,9 +27,13 @@ _HEAD = text("SELECT COALESCE(MAX(sequence), 0) FROM changes")
 class Landings:
     """Notes for each object or member when a change of it was first seen; on `time.perf_counter`."""
 
-    def __init__(self, database_url: str, *, but_of: str = NOBODY) -> None:
-        """Look at the changes of all tenants but one."""
+    def __init__(
+        self, database_url: str, *, but_of: str = NOBODY, look_seconds: float = LOOK_SECONDS, overlap: int = OVERLAP
+    ) -> None:
+        """Look at the changes of all tenants but one; where many threads write, the `overlap` has to be larger."""
         self._but_of = but_of
+        self._look_seconds = look_seconds
+        self._overlap = overlap
         self._engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
         self._seen: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -66,8 +70,10 @@ class Landings:
         with self._engine.connect() as connection:
             head = begin = int(connection.execute(_HEAD).scalar_one())
             told: set[int] = set()
-            while not self._stopping.wait(LOOK_SECONDS):
-                rows = connection.execute(_NEWER, {"after": max(begin, head - OVERLAP), "but_of": self._but_of}).all()
+            while not self._stopping.wait(self._look_seconds):
+                rows = connection.execute(
+                    _NEWER, {"after": max(begin, head - self._overlap), "but_of": self._but_of}
+                ).all()
                 now = time.perf_counter()
                 new = [row for row in rows if row.sequence not in told]
                 if not new:
