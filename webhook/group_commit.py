@@ -24,9 +24,9 @@ from webhook.payload import Change, Lifecycle
 Proven = tuple[Change | Lifecycle, Stream]
 """An item, and the stream that its `clientState` proved."""
 
-GATHER_SECONDS = 0.001
+GATHER_SECONDS = 0.003
 """A group that follows one of several POSTs is published when for so long nobody has joined it ..."""
-GATHER_TIMES = 5
+GATHER_TIMES = 3
 """... or after so many times that."""
 
 BUSY_SECONDS = 0.05

@@ -36,7 +36,7 @@ REQUEST_SECONDS = 10.0
 PRESSED_SECONDS = 3.0
 """The same while others wait for a thread. A request that is all there has one for half of that, so it is never cut."""
 
-WAIT_SECONDS = 0.15
+WAIT_SECONDS = 0.1
 """A notification that has waited for longer until a thread takes it is refused, which costs little."""
 
 _MALFORMED = (

@@ -14,7 +14,7 @@ from common.errors import BrokerUnavailableError
 from common.messages import LifecycleEvent, Stream, decode_request
 from tests.support.eventually import eventually
 from tests.support.notifications import OTHER_TENANT, TENANT, guid
-from webhook.group_commit import Group, GroupCommit
+from webhook.group_commit import GATHER_SECONDS, GATHER_TIMES, Group, GroupCommit
 from webhook.metrics import Metrics
 from webhook.payload import Change, Lifecycle
 
@@ -84,6 +84,28 @@ def test_who_comes_while_a_group_is_on_its_way_shares_the_next_message(
     assert (shared.object_ids, shared.requested_at) == (tuple(ids[1:]), NOW)
     assert {group.error for group in (first, *others)} == {None}
     assert len(set(map(id, others))) == 1
+
+
+def test_after_a_group_of_several_the_next_one_waits_as_long_as_others_join(
+    commit: GroupCommit, publisher: HeldPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.group_commit.BUSY_SECONDS", 60.0)
+    first, *others = sorted(guid() for _ in range(GATHER_TIMES + 2))
+    coming = iter(others)
+    monkeypatch.setattr(
+        "webhook.group_commit.time.sleep",
+        lambda seconds: commit.join([change(next(coming))]) if seconds == GATHER_SECONDS else None,
+    )
+    with publisher.held():
+        alone = commit.join([change(guid())])
+        assert publisher.reached.acquire(timeout=60)
+        over_both = [commit.join([change(guid())]) for _ in range(2)]
+    over(alone, *over_both)
+    assert list(coming) == others, "somebody waited after a POST that came alone"
+
+    coming = iter(others)
+    over(commit.join([change(first)]))
+    assert decode_request(publisher.published[2][0].body).object_ids == (first, *others[:GATHER_TIMES])
 
 
 def test_tenants_streams_and_lifecycle_events_have_messages_of_their_own(
