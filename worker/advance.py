@@ -48,6 +48,7 @@ from common.graph.resources import tells_another_scope
 from common.messages import OBJECT_IDS_LIMIT, Mode, Reason, Stream, SyncRequest
 from worker import access, cursors, leases, reach
 from worker.clients import Clients
+from worker.follow_ups import FollowUps
 from worker.holds import carry_out_decision
 from worker.leases import Lease, StreamKey, Wishes
 from worker.rechecks import read_doubtful_objects
@@ -68,7 +69,7 @@ log = logging.get("advance")
 
 
 class Advancer:
-    """Advances streams; holds no state of its own, so any number of threads may use it."""
+    """Advances streams; any number of threads may use it."""
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Advancer:
         self._has_waiting = has_waiting
         self._stopping = stopping
         self._executor = executor
+        self._follow_ups = FollowUps(settings.follow_up_seconds)
 
     def advance(self, key: StreamKey, requests: Sequence[SyncRequest]) -> None:
         """Answer `requests`, all of the stream `key`, by one turn.
@@ -221,20 +223,24 @@ class Advancer:
 
     def _ask_again_later(self, key: StreamKey, requests: Sequence[SyncRequest], shown: set[str]) -> None:
         """Graph's delta can lag behind its own notification: what was announced but not shown is asked for again."""
-        steps = self._settings.follow_up_seconds
-        for level, delay_seconds in enumerate(steps):
-            announced = {one for request in requests if request.follow_up == level for one in request.object_ids}
-            missing = sorted(announced - shown)
-            if missing:
-                request = SyncRequest(
-                    key.tenant_id,
-                    key.stream,
-                    Reason.FOLLOW_UP,
-                    utc_now(),
-                    object_ids=tuple(missing[:OBJECT_IDS_LIMIT]),
-                    follow_up=level + 1,
-                )
-                self._publisher.publish(outgoing.request(request, delay_seconds=delay_seconds))
+        for level, delay_seconds in enumerate(self._follow_ups.steps):
+            mine = [request for request in requests if request.follow_up == level]
+            announced = {one for request in mine for one in request.object_ids}
+            if level and mine:
+                announced |= self._follow_ups.take(key, level - 1, utc_now())
+            missing = sorted(announced - shown)[:OBJECT_IDS_LIMIT]
+            if not missing or self._follow_ups.join(key, level, missing, utc_now()):
+                continue
+            request = SyncRequest(
+                key.tenant_id,
+                key.stream,
+                Reason.FOLLOW_UP,
+                utc_now(),
+                object_ids=tuple(missing),
+                follow_up=level + 1,
+            )
+            self._publisher.publish(outgoing.request(request, delay_seconds=delay_seconds))
+            self._follow_ups.published(key, level, utc_now())
 
     def _tell_the_people_stream(self, key: StreamKey, tenant: Tenant) -> None:
         """Have the people's stream follow what the groups of the scope reach now; without this the poll does."""

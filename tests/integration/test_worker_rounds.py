@@ -551,6 +551,36 @@ def test_requests_of_different_levels_are_followed_up_each_at_its_own(synced: Be
     assert [(body["object_ids"], body["follow_up"]) for body in synced.publisher.bodies] == [([CLEO], 1), ([DORA], 3)]
 
 
+def test_follow_ups_that_come_close_together_share_a_message_and_nobody_is_forgotten(
+    synced: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced.graph.on("live", page(end="live"))
+    advancer, key, now = synced.advancer(), key_of(synced), utc_now()
+    advancer.advance(key, [synced.request(object_ids=(CLEO,))])
+    advancer.advance(key, [synced.request(object_ids=(DORA,))])
+    [one] = synced.publisher.bodies
+    assert (one["object_ids"], one["follow_up"]) == ([CLEO], 1)
+    monkeypatch.setattr("worker.advance.utc_now", lambda: now + timedelta(seconds=16))
+    advancer.advance(key, [synced.request(object_ids=(CLEO,), follow_up=1)])
+    [_, both] = synced.publisher.bodies
+    assert (both["object_ids"], both["follow_up"]) == (sorted([CLEO, DORA]), 2)
+
+
+def test_who_could_not_be_published_shares_no_message(synced: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced.graph.on("live", page(end="live"))
+    advancer, key = synced.advancer(), key_of(synced)
+    with monkeypatch.context() as patch:
+        patch.setattr(synced.publisher, "publish", _refuse)
+        with pytest.raises(BrokerUnavailableError):
+            advancer.advance(key, [synced.request(object_ids=(CLEO,))])
+    advancer.advance(key, [synced.request(object_ids=(CLEO,))])
+    assert [body["object_ids"] for body in synced.publisher.bodies] == [[CLEO]]
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise BrokerUnavailableError("RabbitMQ is away.")
+
+
 def test_a_failed_turn_publishes_no_follow_up(synced: Bench) -> None:
     synced.graph.on("live", DOWN)
     with pytest.raises(GraphUnavailableError):
