@@ -1,7 +1,8 @@
 """The rounds of a stream: the incremental one from its live cursor, and the full one beside it.
 
-Each page is fetched with no transaction open; then its rows, the cursor and the change records are committed together,
-fenced. So a crash at any instruction repeats a page and never skips one.
+No transaction waits for a page: its rows, the cursor and the change records are committed together, fenced, when it is
+there. So a crash at any instruction repeats a page and never skips one. While a page of a full round is written the next
+one is fetched already, on another thread (`worker.ahead`).
 """
 
 from __future__ import annotations
