@@ -1,8 +1,8 @@
 """The rounds of a stream: the incremental one from its live cursor, and the full one beside it.
 
 No transaction waits for a page: its rows, the cursor and the change records are committed together, fenced, when it is
-there. So a crash at any instruction repeats a page and never skips one. While a page of a full round is written the next
-one is fetched already, on another thread (`worker.ahead`).
+there. So a crash at any instruction repeats a page and never skips one. While a page of a full round is written the
+next one is fetched already, on another thread (`worker.ahead`).
 """
 
 from __future__ import annotations
