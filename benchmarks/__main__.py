@@ -7,7 +7,7 @@ from typing import Protocol
 
 import click
 
-from benchmarks import full_round, graph_cost, one_change, reading, results, webhook, workers
+from benchmarks import full_round, graph_cost, many_tenants, one_change, reading, results, webhook, workers
 from benchmarks.figure import Effort, Figure
 from deploy.local.errors import LocalServiceError
 from deploy.local.runs import exit_on_signals, say
@@ -25,7 +25,7 @@ class Benchmark(Protocol):
         """Return the figures; progress goes to standard error."""
 
 
-BENCHMARKS: Sequence[Benchmark] = (webhook, full_round, one_change, graph_cost, reading, workers)
+BENCHMARKS: Sequence[Benchmark] = (webhook, full_round, one_change, graph_cost, reading, many_tenants, workers)
 _BY_NAME = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
 
 
