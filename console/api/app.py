@@ -113,12 +113,9 @@ class _Readiness:
 
 def _begin() -> None:
     g.begun = time.monotonic()
-    if _has_body() and request.url_rule is not None:
+    has_body = request.content_length or request.headers.get("Transfer-Encoding")
+    if has_body and request.url_rule is not None:
         raise ProblemError(Kind.BODY_REFUSED, "Send the request without a body.")
-
-
-def _has_body() -> bool:
-    return bool(request.content_length or request.headers.get("Transfer-Encoding"))
 
 
 def _refuse(error: ValidationError) -> Response:
@@ -151,8 +148,6 @@ def _answer_defect(error: Exception) -> Response:
 def _finish(response: Response) -> Response:
     """Log the request, without what it asked for: queries and paths hold names, numbers and addresses."""
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if _has_body():
-        response.headers["Connection"] = "close"  # rather than to read what nobody wants, to find the next request
     rule = request.url_rule
     tenant_id = (request.view_args or {}).get("tenant_id")
     log.log(

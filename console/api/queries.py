@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -38,6 +39,11 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """Return the schema, made once: flask-openapi3 asks for it with every request, and it takes long."""
+        return _schema_of(cls, arguments, tuple(named.items()))
+
     @model_validator(mode="before")
     @classmethod
     def _strict(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +54,11 @@ class Query(BaseModel):
             if not isinstance(value, list) and len(request.args.getlist(name)) > 1:
                 raise ProblemError(Kind.INVALID_PARAMETER, f"{name}: it is given more than once.")
         return given
+
+
+@cache
+def _schema_of(model: type[Query], arguments: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    return super(Query, model).model_json_schema(*arguments, **dict(named))
 
 
 class PageQuery(Query):
