@@ -20,17 +20,20 @@ from console.reads.reports import Report, Scope
 part = blueprint("Reports", "People whose number needs a look. All people count, disabled accounts and guests too.")
 
 
+_SOMEBODY = {
+    "object_id": "0f5bb9a1-6f2c-4c8d-9d4b-0f2f6f1d3a10",
+    "display_name": "Anna Nowak",
+    "mail": "anna@contoso.example",
+    "user_principal_name": "anna@contoso.example",
+    "enabled": True,
+    "guest": False,
+}
+
+
 class MissingNumber(Shape):
     """Somebody in a report."""
 
-    model_config = example(
-        object_id="0f5bb9a1-6f2c-4c8d-9d4b-0f2f6f1d3a10",
-        display_name="Anna Nowak",
-        mail="anna@contoso.example",
-        user_principal_name="anna@contoso.example",
-        enabled=True,
-        guest=False,
-    )
+    model_config = example(**_SOMEBODY)
 
     object_id: UUID
     display_name: str | None
@@ -44,12 +47,7 @@ class InvalidNumber(MissingNumber):
     """Somebody with what stands where a number should."""
 
     model_config = example(
-        object_id="0f5bb9a1-6f2c-4c8d-9d4b-0f2f6f1d3a10",
-        display_name="Anna Nowak",
-        mail="anna@contoso.example",
-        user_principal_name="anna@contoso.example",
-        enabled=True,
-        guest=False,
+        **_SOMEBODY,
         mobile_phone="reception",
         business_phones=["12"],
         region="PL",
@@ -64,12 +62,7 @@ class SharedNumber(MissingNumber):
     """Somebody with a number that others have too."""
 
     model_config = example(
-        object_id="0f5bb9a1-6f2c-4c8d-9d4b-0f2f6f1d3a10",
-        display_name="Anna Nowak",
-        mail="anna@contoso.example",
-        user_principal_name="anna@contoso.example",
-        enabled=True,
-        guest=False,
+        **_SOMEBODY,
         phone="+48221234567",
         phone_source="business",
         people=3,
@@ -84,12 +77,7 @@ class NotMobile(MissingNumber):
     """Somebody with a number that SMS may not reach."""
 
     model_config = example(
-        object_id="0f5bb9a1-6f2c-4c8d-9d4b-0f2f6f1d3a10",
-        display_name="Anna Nowak",
-        mail="anna@contoso.example",
-        user_principal_name="anna@contoso.example",
-        enabled=True,
-        guest=False,
+        **_SOMEBODY,
         phone="+48221234567",
         phone_source="business",
         kind="landline",
