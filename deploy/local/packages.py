@@ -83,6 +83,12 @@ WRK = Package(
     seconds=5,
     otherwise="or leave the benchmark of the webhook out: make bench ONLY=full_round",
 )
+CURL = Package(
+    name="curl",
+    patterns=("usr/bin/curl",),
+    seconds=5,
+    otherwise="or leave out the test that runs the lines of docs/http-api.md",
+)
 VENV = Package(
     name="python3-venv",
     patterns=("usr/lib/python3*/ensurepip/__init__.py",),

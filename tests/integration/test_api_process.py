@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from common.db.engine import Database
 from console.api import reading, server
+from deploy.local import packages
 from tests.support.api import ApiProcess, api_in_process, make_key, running_api, start_api, with_key
 from tests.support.book import SECRET_KEY, Book, book, guid
 from tests.support.eventually import eventually
@@ -266,9 +266,10 @@ def test_the_lines_of_the_documentation_work_as_they_stand(
     assert blocks.pop(0) == "entra-sms serve\n"
     script = "set -eu\n" + "".join(blocks).replace("http://127.0.0.1:8720", api.url)
     assert script.count(api.url) == 3
-    assert shutil.which("curl"), "this test needs curl: apt-get install curl"
+    curl = packages.ensure(packages.CURL)
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        **curl.environment(),
+        "PATH": f"{Path(sys.executable).parent}:{curl.find('usr/bin/curl').parent}:{os.environ['PATH']}",
         "ENTRA_SMS_DATABASE_URL": database_url,
         "ENTRA_SMS_SECRET_KEY": SECRET_KEY,
     }
