@@ -187,7 +187,7 @@ class Advancer:
         full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
         if row["delta_link"] is not None and not _live_round(turn, beside_full=full):
             return True
-        read_doubtful_objects(turn)
+        full = read_doubtful_objects(turn) or full
         if full:
             if not self._full_round(turn) or not incremental_round(turn):
                 return True
@@ -213,8 +213,12 @@ class Advancer:
             if cursors.leave_former_graph(connection, key, row, turn.client.is_own, now):
                 log.warning("graph_changed", tenant=key.tenant_id, stream=key.stream)
                 row = leases.hold(self._database, connection, turn.lease)
-            if key.stream is Stream.USERS and row["fingerprint"] != turn.shape:
-                reach.renew(connection, key.tenant_id, turn.tenant.scope)
+            if row["fingerprint"] != turn.shape:
+                if key.stream is Stream.USERS:
+                    reach.renew(connection, key.tenant_id, turn.tenant.scope)
+                if row["full_began_at"] is not None:
+                    cursors.begin_full_anew(connection, key, row, turn.shape, now)
+                    row = leases.hold(self._database, connection, turn.lease)
             reason = _reason_for_full(row, turn.shape, now, timedelta(days=self._settings.full_resync_days))
             if reason is None:
                 return row

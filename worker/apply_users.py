@@ -39,7 +39,10 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
     let_go(writer, Stream.USERS, [object_id for object_id in belongs if belongs[object_id] is not False])
     kept = _held_back(writer, leaving, outside, held)
     gone = [object_id for object_id in leaving if object_id not in kept]
-    _remove(writer, [*gone, *(item.object_id for item in items if item.returned)], held)
+    returned = {item.object_id for item in items if item.returned}
+    anew = [item.object_id for item in items if item.returned and item.whole and belongs[item.object_id]]
+    writer.recheck_groups_of(returned.intersection(held).difference(anew))
+    _remove(writer, [*gone, *anew], held)
     why = Reason.RESCOPED if writer.rescoping else Reason.OUT_OF_SCOPE
     _remove(writer, [object_id for object_id in outside if object_id not in kept], held, why)
     new: list[dict[str, Any]] = []

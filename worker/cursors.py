@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.engine import RowMapping
 
 from common.db.tables import rechecks, rounds
+from common.graph.resources import tells_another_scope
 from common.messages import Mode, Reason, Stream
 from worker import ledger, results
 from worker.book import Counts
@@ -69,11 +70,12 @@ def begin_full(connection: Connection, key: StreamKey, row: RowMapping, fingerpr
 
     `fingerprint` is noted now, not at the end: what changes meanwhile finds its first pages read in the old way.
     """
+    reason = _reason(row, fingerprint, row["full_wanted_reason"])
     wanted = {
         "generation": row["generation"] + 1,
         "fingerprint": fingerprint,
         "full_began_at": now,
-        "full_reason": row["full_wanted_reason"],
+        "full_reason": reason,
         "full_request_ids": row["full_wanted_request_ids"],
         "full_wanted_at": None,
         "full_wanted_reason": None,
@@ -91,6 +93,16 @@ def restart_full(connection: Connection, key: StreamKey, row: RowMapping, now: d
         "full_request_ids": row["full_request_ids"],
     }
     set_values(connection, key, {**NO_FULL_ROUND, **kept})
+
+
+def begin_full_anew(connection: Connection, key: StreamKey, row: RowMapping, fingerprint: str, now: datetime) -> None:
+    """Begin the full round under way again, in the way of `fingerprint`: its link asks in the old one.
+
+    A page that was never asked for an attribute would seem to say that nobody has one.
+    """
+    restart_full(connection, key, row, now)
+    reason = _reason(row, fingerprint, row["full_reason"])
+    set_values(connection, key, {"fingerprint": fingerprint, "full_reason": reason})
 
 
 def keep_full_page(connection: Connection, key: StreamKey, row: RowMapping, next_link: str, counts: Counts) -> None:
@@ -238,6 +250,11 @@ def remember(
     ledger.answer(connection, request_ids, tenant_id, stream, now, error=error, counts=total)
     if mode is Mode.FULL and error is None:
         results.note_round(connection, row)
+
+
+def _reason(row: RowMapping, fingerprint: str, reason: str) -> str:
+    """Return why a full round begins: a changed scope goes before `reason`, since it decides who leaves unheld."""
+    return Reason.SCOPE_CHANGED if tells_another_scope(row["fingerprint"], fingerprint) else reason
 
 
 def _progress(row: RowMapping, counts: Counts) -> dict[str, int]:

@@ -7,15 +7,16 @@ stays as the book has it, and is read again when delta next names it, at the lat
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from common import logging
 from common.db.tables import groups, memberships, rechecks
 from common.db.visible import is_visible
 from common.errors import BadPageError
-from common.graph.answers import GraphNotFoundError, GraphRefusedError
+from common.graph.answers import GraphNotFoundError, GraphRefusedError, GraphUnavailableError
 from common.graph.client import LIST_PAGE
 from common.messages import Reason, Stream
 from worker import cursors, ledger, metrics, reach
@@ -35,14 +36,21 @@ RECHECK_AGAIN = timedelta(seconds=60)
 log = logging.get("rechecks")
 
 
-def read_doubtful_objects(turn: Turn) -> None:
-    """Read the objects of which a delta item said something ambiguous, and store what they say themselves."""
-    for object_id, what in _due_rechecks(turn):
+def read_doubtful_objects(turn: Turn) -> bool:
+    """Read the objects of which a delta item said something ambiguous, and store what they say themselves.
+
+    Returns:
+        Whether there were too many for that: a full round is wanted now.
+    """
+    are_too_many = False
+    due = _due_rechecks(turn)
+    for number, (object_id, what) in enumerate(due):
         if turn.is_over():
-            return
+            _give_back(turn, due[number:])
+            break
         try:
             if what == "scope":
-                _follow_scope(turn)
+                are_too_many = _follow_scope(turn)
             elif what == "members":
                 _reread_members(turn, object_id)
             else:
@@ -52,6 +60,10 @@ def read_doubtful_objects(turn: Turn) -> None:
             with turn.database.write() as connection:
                 hold(turn.database, connection, turn.lease)
                 _answer(connection, turn, object_id, turn.database.now(connection), error=str(error))
+        except GraphUnavailableError:
+            _give_back(turn, due[number + 1 :])
+            raise
+    return are_too_many
 
 
 def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
@@ -61,7 +73,8 @@ def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
         hold(turn.database, connection, turn.lease)
         now = turn.database.now(connection)
         mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream, rechecks.c.due_at <= now)
-        in_order = (rechecks.c.due_at, rechecks.c.object_id, rechecks.c.what.desc())  # the object before its members
+        # The scope asks Graph nothing, so it waits for nobody; an object comes before its members.
+        in_order = (rechecks.c.what != "scope", rechecks.c.due_at, rechecks.c.object_id, rechecks.c.what.desc())
         query = select(rechecks.c.object_id, rechecks.c.what).where(*mine).order_by(*in_order).limit(RECHECKS_A_TURN)
         due = [(row.object_id, row.what) for row in connection.execute(query)]
         if due:
@@ -70,8 +83,22 @@ def _due_rechecks(turn: Turn) -> list[tuple[str, str]]:
         return due
 
 
-def _follow_scope(turn: Turn) -> None:
-    """Have those read whom the groups of the scope reach now, and let those leave whom none reaches any longer."""
+def _give_back(turn: Turn, untried: Collection[tuple[str, str]]) -> None:
+    """Have what was taken and not tried come before what was: an object that never answers keeps nobody waiting."""
+    key = turn.lease.key
+    with turn.database.write() as connection:
+        hold(turn.database, connection, turn.lease)
+        mine = (rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream)
+        these = tuple_(rechecks.c.object_id, rechecks.c.what).in_(untried)
+        connection.execute(update(rechecks).where(*mine, these).values(due_at=turn.database.now(connection)))
+
+
+def _follow_scope(turn: Turn) -> bool:
+    """Have those read whom the groups of the scope reach now, and let those leave whom none reaches any longer.
+
+    Returns:
+        Whether they are so many that a full round is wanted.
+    """
     with turn.database.write() as connection:
         row = hold(turn.database, connection, turn.lease)
         writer = turn.writer(connection, row, full=False, reason=Reason.OUT_OF_SCOPE)
@@ -81,11 +108,13 @@ def _follow_scope(turn: Turn) -> None:
             entering = reach.entering(writer)
             leave_scope(writer, reach.leaving(writer))
         reach.renew(connection, writer.tenant_id, writer.scope)
-        if len(entering) > reach.READS_LIMIT:
+        are_too_many = len(entering) > reach.READS_LIMIT
+        if are_too_many:
             cursors.want_full(connection, turn.lease.key, row, Reason.RECHECK, writer.now)
         else:
             writer.recheck(Stream.USERS, "object", entering)
     metrics.count_changes(Stream.USERS, writer.counts)
+    return are_too_many
 
 
 def _reread_object(turn: Turn, object_id: str) -> None:

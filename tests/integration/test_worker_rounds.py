@@ -379,22 +379,21 @@ def test_a_changed_region_starts_a_full_round_and_live_updates_go_on(synced: Ben
     assert synced.graph.asked[3:] == ["new"]  # once is enough
 
 
-def test_a_region_changed_during_a_full_round_starts_another_one(synced: Bench) -> None:
+def test_a_region_changed_during_a_full_round_begins_it_again(synced: Bench) -> None:
     synced.graph.on("live", page(end="live"))
-    synced.graph.on(FIRST, page(person(ANNA, mobilePhone="030 123456"), then="second"), page(person(ANNA), end="newer"))
-    synced.graph.on("second", page(person(BERT), end="new"))
-    synced.graph.on("new", page(end="new"))
-    synced.graph.on("newer", page(end="newer"))
+    synced.graph.on(FIRST, page(person(ANNA), then="second"), page(person(ANNA, mobilePhone="030 123456"), end="newer"))
+    synced.graph.on("newer", page(person(BERT), end="newer"))
     synced.stopping = True
-    synced.advance(synced.resync())
+    synced.advance(synced.resync("r1"))
     synced.book.tenant(default_region="DE")
     synced.stopping = False
-    synced.advance()
-    synced.advance()
-    assert [one["reason"] for one in synced.history()[-2:]] == ["operator", "fingerprint"]
     synced.graph.asked.clear()
     synced.advance()
-    assert synced.graph.asked == ["newer"]
+    assert synced.graph.asked == ["live", FIRST, "newer"]
+    row = synced.pen.contact(ANNA)
+    assert row is not None
+    assert row["phone"] == "+4930123456"
+    assert [one["request_ids"] for one in synced.history() if one["mode"] == "full"][1:] == [["r1"]]
 
 
 def test_the_calendar_starts_a_full_round(synced: Bench) -> None:
@@ -768,6 +767,21 @@ def test_a_read_that_fails_is_due_again_a_little_later(synced: Bench) -> None:
     with pytest.raises(GraphUnavailableError):
         synced.advance()
     assert utc_now() + timedelta(seconds=20) < synced.due()[ANNA] < utc_now() + timedelta(seconds=120)
+
+
+def test_an_object_that_graph_never_answers_for_keeps_no_other_from_being_read(bench: Bench) -> None:
+    first, *others = sorted((ANNA, BERT, CLEO))
+    bench.graph.on(FIRST, page(*map(person, (first, *others)), end="live"))
+    bench.graph.on("live", page(end="live"))
+    bench.advance()
+    note(bench, first, *others)
+    bench.graph.on(f"users/{first}", DOWN)
+    for one in others:
+        bench.graph.on(f"users/{one}", person(one))
+    with pytest.raises(GraphUnavailableError):
+        bench.advance()
+    bench.advance()
+    assert set(bench.due()) == {first}
 
 
 def test_what_is_too_much_for_one_turn_stays_due(synced: Bench) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from common.db import tenants
-from common.db.tables import metadata
+from common.db.tables import metadata, rechecks
 from common.db.tenants import RemovalLimit
+from common.graph.answers import GraphUnavailableError
 from common.messages import Reason, Stream
 from common.scope import Scope, read_condition
 from tests.support.bench import Bench
@@ -154,3 +155,80 @@ def test_without_a_scope_again_everybody_is_read(found: Book) -> None:
     bench.advance()
 
     assert bench.people() == {ANNA, BEN}
+
+
+def test_a_full_round_that_began_before_the_scope_was_changed_tells_nothing_of_attributes_it_never_asked_for(
+    found: Book,
+) -> None:
+    bench = limited(found, Scope())
+    found.tenant(removal_limit_count=0, removal_limit_percent=0)
+    bare = people()
+    for entry in bare.values():
+        del entry["department"]
+    bench.graph.on("users-1", page(end="users-1"))
+    bench.graph.on("first", page(bare[ANNA], then="old-2"), page(*people().values(), end="users-2"))
+    bench.graph.on("old-2", page(bare[BEN], end="old-3"))
+    bench.graph.on("old-3", page(end="old-3"))
+    bench.graph.on("users-2", page(end="users-2"))
+    bench.stopping = True
+    bench.advance(bench.resync("r1"))
+    assert bench.row()["full_link"] == "old-2"
+    bench.stopping = False
+
+    change(found, IN_SALES)
+    bench.advance()
+
+    assert bench.people() == {ANNA, BEN}
+    assert reasons(bench, "contact.removed") == []
+    assert bench.history()[-1]["request_ids"] == ["r1"]
+
+
+def test_more_people_than_are_read_one_by_one_are_read_in_a_full_round_at_once(
+    found: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = limited(found, Scope((BOARD,)))
+    assert bench.people() == {BEN}
+    monkeypatch.setattr("worker.reach.READS_LIMIT", 0)
+
+    Pen(found, scope=Scope((BOARD,))).groups({"id": BOARD, "members@delta": [member(ANNA)]})
+    bench.advance()
+
+    assert bench.people() == {ANNA, BEN}
+
+
+def test_one_object_that_cannot_be_read_does_not_keep_the_reach_from_being_followed(found: Book) -> None:
+    bench = limited(found, IN_GROUP)
+    bench.graph.on(f"users/{ANNA}", GraphUnavailableError("Graph answered 500."))
+    Pen(found, scope=IN_GROUP).users({"id": ANNA, "surname": "Nowak"})
+    with found.database.write() as connection:
+        connection.execute(update(rechecks).values(due_at=found.database.now(connection)))
+
+    groups_say(bench, {"id": SALES, "members@delta": [member(BOARD, "group", **{"@removed": {"reason": "deleted"}})]})
+    with pytest.raises(GraphUnavailableError):
+        bench.advance()
+
+    assert bench.people() == {ANNA}
+
+
+@pytest.mark.parametrize("department", ["Board", None])
+def test_who_is_removed_and_back_on_one_page_does_not_pass_the_removal_guard(
+    found: Book, department: str | None
+) -> None:
+    bench = limited(found, IN_SALES)
+    pen = Pen(found, scope=IN_SALES, removal_limit=RemovalLimit(0, 0))
+    said = {} if department is None else {"department": department}
+
+    pen.users(gone(ANNA), person(ANNA, **said))
+
+    assert bench.people() == {ANNA, BEN}
+
+
+def test_a_full_round_that_was_asked_for_when_the_scope_was_changed_lets_people_leave_unheld(found: Book) -> None:
+    bench = limited(found, IN_GROUP)
+    found.tenant(removal_limit_count=0, removal_limit_percent=0)
+
+    change(found, Scope((BOARD,)))
+    bench.advance(bench.resync("r1"))
+
+    assert bench.people() == {BEN}
+    assert bench.pen.held() == {}
