@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, exists, or_, select, update
 
-from common.db.bulk import ROWS, as_parameter, insert_rows, listed_rows
+from common.db.bulk import find_rows, insert_rows, put_rows
 from common.db.engine import batches
 from common.db.tables import changes, groups, memberships, rechecks, streams
 from common.db.visible import USER, is_visible
@@ -54,21 +54,13 @@ def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> No
     new = [key for key, edge in said.items() if not edge.removed and key not in held]
     there = [key for key, edge in said.items() if not edge.removed and key in held]
     retyped = [key for key in there if held[key][1] != said[key].member_type]
-    stale = [key for key in there if held[key][0] != writer.generation]
+    stale = [key for key in there if held[key] != (writer.generation, said[key].member_type)]
     remove_edges(writer, gone)
-    if new:
-        rows = [{**_edge(key), "member_type": said[key].member_type} for key in new]
-        insert_rows(writer.connection, memberships, rows, tenant_id=writer.tenant_id, generation=writer.generation)
-        writer.record("membership.added", [_edge_entry(key) for key in new])
-        writer.counts.added += len(new)
-    if stale:
-        mine = (memberships.c.tenant_id == writer.tenant_id, _is_listed(writer))
-        seen = update(memberships).where(*mine).values(generation=writer.generation)
-        writer.connection.execute(seen, {ROWS: as_parameter([_edge(key) for key in stale])})
-    if retyped:
-        types = [_edge_values(key) | {"of_type": said[key].member_type} for key in retyped]
-        anew = update(memberships).where(*_edge_key(writer)).values(member_type=bindparam("of_type"))
-        writer.connection.execute(anew, types)
+    same = {"tenant_id": writer.tenant_id, "generation": writer.generation}
+    insert_rows(writer.connection, memberships, [_edge_row(said[key], key) for key in new], **same)
+    writer.record("membership.added", [_edge_entry(key) for key in new])
+    writer.counts.added += len(new)
+    put_rows(writer.connection, memberships, [_edge_row(said[key], key) for key in stale], **same)
     _tell_types(writer, retyped)
 
 
@@ -138,28 +130,16 @@ def _sweep_edges(writer: Writer) -> None:
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    held: dict[str, dict[str, Any]] = {}
-    for batch in batches(object_ids):
-        query = select(groups).where(groups.c.tenant_id == writer.tenant_id, groups.c.object_id.in_(batch))
-        held.update((row["object_id"], dict(row)) for row in writer.connection.execute(query).mappings())
-    return held
+    keys = [{"object_id": object_id} for object_id in object_ids]
+    found = find_rows(writer.connection, groups, keys, tenant_id=writer.tenant_id)
+    return {row["object_id"]: row for row in found}
 
 
 def _held_edges(writer: Writer, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
     """Return generation and member type of those edges among `keys` that are in the book."""
-    if not keys:
-        return {}
-    found = (memberships.c.group_id, memberships.c.member_id, memberships.c.generation, memberships.c.member_type)
-    query = select(*found).where(memberships.c.tenant_id == writer.tenant_id, _is_listed(writer))
-    rows = {ROWS: as_parameter([_edge(key) for key in keys])}
-    return {(row[0], row[1]): (row[2], row[3]) for row in writer.connection.execute(query, rows)}
-
-
-def _is_listed(writer: Writer) -> ColumnElement[bool]:
-    """Return the condition that a membership is among the parameter `ROWS`."""
-    listed = listed_rows(writer.connection, memberships, "group_id", "member_id")
-    key = tuple_(memberships.c.group_id, memberships.c.member_id)
-    return key.in_(select(listed.c.group_id, listed.c.member_id))
+    names = ("group_id", "member_id", "generation", "member_type")
+    rows = find_rows(writer.connection, memberships, [_edge(key) for key in keys], *names, tenant_id=writer.tenant_id)
+    return {(row["group_id"], row["member_id"]): (row["generation"], row["member_type"]) for row in rows}
 
 
 def _add(writer: Writer, items: list[Item]) -> None:
@@ -191,11 +171,8 @@ def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) 
         if fields:
             entries.append({"object_id": item.object_id, "fields": fields})
         if fields or old["generation"] != writer.generation:
-            rows.append({"key": item.object_id, **{f"new_{name}": new[name] for name in GROUP_COLUMNS}})
-    if rows:
-        values = {name: bindparam(f"new_{name}", type_=groups.c[name].type) for name in GROUP_COLUMNS}
-        statement = update(groups).where(groups.c.tenant_id == writer.tenant_id, groups.c.object_id == bindparam("key"))
-        writer.connection.execute(statement.values({**values, "generation": writer.generation}), rows)
+            rows.append({**new, "object_id": item.object_id})
+    put_rows(writer.connection, groups, rows, tenant_id=writer.tenant_id, generation=writer.generation)
     writer.record("group.changed", entries)
     writer.counts.changed += len(entries)
 
@@ -245,6 +222,10 @@ def _edge_key(writer: Writer) -> tuple[Any, ...]:
 
 def _edge_values(key: tuple[str, str]) -> dict[str, str]:
     return {"in_group": key[0], "of_member": key[1]}
+
+
+def _edge_row(edge: Edge, key: tuple[str, str]) -> dict[str, str]:
+    return {**_edge(key), "member_type": edge.member_type}
 
 
 def _edge(key: tuple[str, str]) -> dict[str, str]:

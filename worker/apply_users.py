@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, delete
 
-from common.db.bulk import insert_rows
+from common.db.bulk import find_rows, insert_rows, put_rows
 from common.db.engine import batches
 from common.db.tables import contacts, rechecks
 from common.messages import Reason, Stream
@@ -65,7 +65,8 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
             doubtful.append(item.object_id)
     _add(writer, new)
     _change(writer, differing, held)
-    _mark_seen(writer, [object_id for object_id, old in held.items() if old["generation"] != writer.generation])
+    changed = {row["object_id"] for row in differing}
+    _mark_seen(writer, [old for object_id, old in held.items() if object_id not in changed])
     writer.recheck(Stream.USERS, "object", doubtful)
     writer.counts.objects += len(items)
 
@@ -113,11 +114,9 @@ def _held_back(writer: Writer, leaving: list[str], outside: list[str], held: Map
 
 
 def _held(writer: Writer, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    held: dict[str, dict[str, Any]] = {}
-    for batch in batches(object_ids):
-        query = select(contacts).where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id.in_(batch))
-        held.update((row["object_id"], dict(row)) for row in writer.connection.execute(query).mappings())
-    return held
+    keys = [{"object_id": object_id} for object_id in object_ids]
+    found = find_rows(writer.connection, contacts, keys, tenant_id=writer.tenant_id)
+    return {row["object_id"]: row for row in found}
 
 
 def _row(writer: Writer, item: Item, old: dict[str, Any] | None) -> dict[str, Any]:
@@ -153,16 +152,7 @@ def _add(writer: Writer, rows: list[dict[str, Any]]) -> None:
 
 
 def _change(writer: Writer, rows: list[dict[str, Any]], held: dict[str, dict[str, Any]]) -> None:
-    if not rows:
-        return
-    columns = (*COMPARED, "generation")
-    statement = (
-        update(contacts)
-        .where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id == bindparam("key"))
-        .values({column: bindparam(f"new_{column}", type_=contacts.c[column].type) for column in columns})
-    )
-    values = [{"key": row["object_id"], **{f"new_{column}": row[column] for column in columns}} for row in rows]
-    writer.connection.execute(statement, values)
+    put_rows(writer.connection, contacts, rows)
     writer.record("contact.changed", [_difference(row, held[row["object_id"]]) for row in rows])
     writer.counts.changed += len(rows)
 
@@ -186,7 +176,6 @@ def _remove(
     writer.counts.removed += len(known)
 
 
-def _mark_seen(writer: Writer, object_ids: list[str]) -> None:
-    for batch in batches(object_ids):
-        mine = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id.in_(batch))
-        writer.connection.execute(update(contacts).where(mine).values(generation=writer.generation))
+def _mark_seen(writer: Writer, held: Iterable[dict[str, Any]]) -> None:
+    rows = [{**old, "generation": writer.generation} for old in held if old["generation"] != writer.generation]
+    put_rows(writer.connection, contacts, rows)

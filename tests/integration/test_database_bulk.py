@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, text
 
-from common.db.bulk import ROWS, as_parameter, insert_rows, listed_rows
+from common.db.bulk import find_rows, insert_rows, put_rows
 from common.db.engine import Database
 from common.db.tables import changes, contacts, memberships
 from tests.support.book import Book, book, guid
@@ -67,14 +67,53 @@ def test_no_rows_are_no_statement(made: Book) -> None:
     assert rows_of(made.database, contacts, "object_id") == []
 
 
-def test_rows_are_asked_for_by_a_key_of_several_columns(made: Book) -> None:
+def test_rows_are_found_by_a_key_of_several_columns(made: Book) -> None:
     made.edge(STAFF, "user", ANNA)
     made.edge(STAFF, "user", BERT)
     made.edge(ANNA, "user", STAFF)
-    wanted = [{"group_id": STAFF, "member_id": BERT}, {"group_id": BERT, "member_id": STAFF}]
+    keys = [{"group_id": STAFF, "member_id": BERT}, {"group_id": BERT, "member_id": STAFF}]
     with made.database.read() as connection:
-        listed = listed_rows(connection, memberships, "group_id", "member_id")
-        key = (memberships.c.group_id, memberships.c.member_id)
-        query = select(*key).where(tuple_(*key).in_(select(listed.c.group_id, listed.c.member_id)))
-        found = connection.execute(query, {ROWS: as_parameter(wanted)}).all()
-    assert [tuple(row) for row in found] == [(STAFF, BERT)]
+        found = find_rows(connection, memberships, keys, "member_id", "member_type", tenant_id=made.tenant_id)
+        foreign = find_rows(connection, memberships, keys, tenant_id=guid("another tenant"))
+    assert found == [{"member_id": BERT, "member_type": "user"}]
+    assert foreign == []
+
+
+def test_a_row_that_was_found_can_be_put_back_in_place_of_what_was_there(made: Book) -> None:
+    with made.database.write() as connection:
+        person = {
+            "display_name": AWKWARD,
+            "mail": None,
+            "business_phones": ["+48 22 123", AWKWARD],
+            "phone_state": "ok",
+        }
+        insert_rows(connection, contacts, [{"object_id": ANNA, **person}], tenant_id=made.tenant_id, generation=1)
+        insert_rows(connection, contacts, [{"object_id": BERT, **person}], tenant_id=made.tenant_id, generation=1)
+        [anna] = find_rows(connection, contacts, [{"object_id": ANNA}], tenant_id=made.tenant_id)
+        new = {**anna, "object_id": STAFF, "account_enabled": False}
+        put_rows(connection, contacts, [{**anna, "generation": 2, "mail": "a@b.example"}, new])
+    names = ("object_id", "display_name", "mail", "business_phones", "account_enabled", "generation")
+    assert set(map(str, rows_of(made.database, contacts, *names))) == {
+        str((ANNA, AWKWARD, "a@b.example", person["business_phones"], None, 2)),
+        str((BERT, AWKWARD, None, person["business_phones"], None, 1)),
+        str((STAFF, AWKWARD, None, person["business_phones"], False, 1)),
+    }
+
+
+def test_postgresql_finds_a_row_without_reading_the_others_of_a_table_of_which_it_knows_nothing(
+    postgresql_url: str,
+) -> None:
+    with book(postgresql_url) as made:
+        edges = [{"group_id": STAFF, "member_id": guid(str(number)), "member_type": "user"} for number in range(5_000)]
+        few = edges[::2_500]
+        with made.database.write() as connection:
+            connection.execute(text("ALTER TABLE memberships SET (autovacuum_enabled = false)"))  # it would count them
+            insert_rows(connection, memberships, edges, tenant_id=made.tenant_id, generation=1)
+        with made.database.write() as connection:
+            keys = [{name: edge[name] for name in ("group_id", "member_id")} for edge in few]
+            assert len(find_rows(connection, memberships, keys, tenant_id=made.tenant_id)) == 2
+            put_rows(connection, memberships, few, tenant_id=made.tenant_id, generation=2)
+            read = (
+                "SELECT coalesce(seq_tup_read, 0) + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = :name"
+            )
+            assert 2 <= connection.scalar(text(read), {"name": "memberships"}) <= 10
