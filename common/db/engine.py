@@ -30,6 +30,9 @@ POOL_SIZE = 20
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20
 """After so long without an acknowledgement of the other machine's TCP a connection is dead."""
+POSTGRESQL_OPTIONS = "-c jit=off"
+"""Where PostgreSQL expects to read much it compiles the statement, each time anew: about a second for the sweep of a full
+round, which itself takes a few milliseconds."""
 
 
 class Database:
@@ -150,6 +153,7 @@ def _first_line(error: DBAPIError) -> str:
 def _postgresql_engine(url: URL, answer_seconds: float | None) -> Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
+        "options": POSTGRESQL_OPTIONS,
         "keepalives_idle": SILENCE_SECONDS // 2,
         "keepalives_interval": SILENCE_SECONDS // 4,
         "keepalives_count": 2,

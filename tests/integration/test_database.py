@@ -229,3 +229,12 @@ def test_reading_makes_no_file_of_sqlite(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailableError, match="unable to open"), reading.read():
         pass
     assert not path.exists()
+
+
+@pytest.mark.parametrize("answer_seconds", [None, 5.0])
+def test_postgresql_compiles_no_statement(postgresql_url: str, answer_seconds: float | None) -> None:
+    database = Database.from_url(postgresql_url, answer_seconds=answer_seconds)
+    with database.read() as connection:
+        assert connection.scalar(text("SHOW jit")) == "off"
+        assert connection.scalar(text("SHOW statement_timeout")) == ("5s" if answer_seconds else "0")
+    database.close()
