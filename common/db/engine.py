@@ -31,8 +31,8 @@ CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20
 """After so long without an acknowledgement of the other machine's TCP a connection is dead."""
 POSTGRESQL_OPTIONS = "-c jit=off"
-"""Where PostgreSQL expects to read much it compiles the statement, each time anew: about a second for the sweep of a full
-round, which itself takes a few milliseconds."""
+"""Where PostgreSQL expects to read much it compiles the statement, each time anew: about a second for the sweep of a
+full round, which itself takes a few milliseconds."""
 
 
 class Database:
