@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, true, updat
 from common import logging
 from common.db.engine import Database
 from common.db.tables import streams, tenants
-from common.db.tenants import Tenant, TenantState
+from common.db.tenants import Tenant, TenantState, lock_streams, make_due
 from common.errors import AccessError, EntraSmsError, SettingsError
 from common.graph.access import check_access
 from common.graph.client import GraphClient
@@ -47,6 +47,7 @@ def note_failed(database: Database, tenant: Tenant, error: EntraSmsError) -> Non
         known = and_(refused, tenants.c.state == TenantState.ACCESS_FAILED)
         if not fresh and not connection.execute(update(tenants).where(known).values(values)).rowcount:
             return
+        lock_streams(connection, tenant.tenant_id)
         connection.execute(
             update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now + SLOW_POLL)
         )
@@ -77,7 +78,7 @@ def note_recovered(database: Database, tenant: Tenant, *, proven: bool = False) 
             .values(state=TenantState.ACTIVE, state_code=None, state_reason=None, state_since=now, reconcile_at=now)
         ).rowcount
         if recovered:
-            connection.execute(update(streams).where(streams.c.tenant_id == tenant.tenant_id).values(next_poll_at=now))
+            make_due(connection, tenant.tenant_id, now)
             _tell(connection, tenant, "access_recovered", f"{tenant.name}: its access works again.", now)
     if recovered:
         log.info("access_recovered", tenant=tenant.tenant_id)

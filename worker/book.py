@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, literal, null, select, union, update
+from sqlalchemy import ColumnElement, Connection, Table, case, delete, insert, literal, null, select, union, update
 
 from common.db.bulk import insert_rows
 from common.db.engine import Database, batches
@@ -157,13 +157,12 @@ class Writer:
             }
             for object_id in object_ids
         ]
+        # The stream's row first, also where nothing is to change in it: it may be another one's, and whoever advances
+        # that one has locked it before he notes the same objects.
+        soon = case((streams.c.next_poll_at > self.recheck_at, self.recheck_at), else_=streams.c.next_poll_at)
+        mine = (streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)
+        self.connection.execute(update(streams).where(*mine).values(next_poll_at=soon))
         self._note(rows)
-        self.connection.execute(
-            update(streams)
-            .where(streams.c.tenant_id == self.tenant_id, streams.c.stream == stream)
-            .where(streams.c.next_poll_at > self.recheck_at)
-            .values(next_poll_at=self.recheck_at)
-        )
 
     def _note(self, rows: list[dict[str, Any]]) -> None:
         noted = self.database.insert(rechecks)

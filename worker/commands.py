@@ -166,13 +166,13 @@ class Commands:
                 for stream in _streams_of_object(connection, tenant, command):
                     key = StreamKey(tenant.tenant_id, stream)
                     if ledger.expect(self._database, connection, command.command_id, tenant.tenant_id, Part(stream)):
+                        leases.note_wishes(connection, key, Wishes(), now)  # first: whoever notes objects has the row
                         whats = ("object",) if stream is Stream.USERS else ("object", "members")
                         same = {"tenant_id": tenant.tenant_id, "stream": stream, "object_id": command.object_id}
                         rows = [{**same, "what": what, "due_at": now} for what in whats]
                         noted = self._database.insert(rechecks).values(rows)
                         which = ["tenant_id", "stream", "object_id", "what"]
                         connection.execute(noted.on_conflict_do_update(index_elements=which, set_={"due_at": now}))
-                        leases.note_wishes(connection, key, Wishes(), now)
                         keys.append(key)
         self._begin(keys)
 

@@ -137,7 +137,7 @@ class Schedule:
         """Nobody was asked: the streams stay due."""
         with self._database.write() as connection:
             soon = self._database.now(connection) + timedelta(seconds=5)
-            for key in keys:
+            for key in sorted(keys, key=lambda key: (key.tenant_id, key.stream), reverse=True):  # the people's first
                 mine = (streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
                 connection.execute(update(streams).where(*mine).values(next_poll_at=soon))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Table, delete, select
 
 from common.db.tables import metadata, streams, tenants
+from common.db.tenants import lock_streams
 
 OF_TENANTS = [
     streams,
@@ -25,6 +26,7 @@ def erase(connection: Connection, tenant_id: str) -> Mapping[str, int]:
     # order a worker that holds a stream and this transaction could wait for each other.
     mine = select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)
     connection.execute(mine.with_for_update(key_share=True)).all()
+    lock_streams(connection, tenant_id)
     erased = {table.name: _delete(connection, table, tenant_id) for table in OF_TENANTS}
     return erased | {tenants.name: _delete(connection, tenants, tenant_id)}
 

@@ -188,8 +188,19 @@ def _of_scope(scope: Scope) -> dict[str, object]:
     return {"scope_groups": list(scope.group_ids) or null(), "scope_condition": scope.condition_text}
 
 
+def lock_streams(connection: Connection, tenant_id: str) -> None:
+    """Lock the tenant's streams until the end of the transaction, that of the people first.
+
+    A worker that holds the people's stream may want that of the groups as well. In another order, which is that of a
+    statement for both, it and this transaction could wait for each other.
+    """
+    mine = select(streams.c.stream).where(streams.c.tenant_id == tenant_id)
+    connection.execute(mine.order_by(streams.c.stream.desc()).with_for_update()).all()
+
+
 def make_due(connection: Connection, tenant_id: str, now: datetime) -> None:
     """Have the worker advance both streams as soon as it can."""
+    lock_streams(connection, tenant_id)
     connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(next_poll_at=now))
 
 
@@ -207,6 +218,7 @@ def pause(connection: Connection, tenant_id: str, reason: str, now: datetime) ->
     running = update(tenants).where(mine, tenants.c.state != TenantState.PAUSED)
     if not connection.execute(running.values(**values, state_since=now, reconcile_at=now)).rowcount:
         return False
+    lock_streams(connection, tenant_id)
     fenced = {"lease_holder": None, "lease_until": None, "lease_fence": streams.c.lease_fence + 1}
     connection.execute(update(streams).where(streams.c.tenant_id == tenant_id).values(fenced))
     return True
