@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from sqlalchemy.engine import RowMapping
 
 from common import logging
@@ -50,7 +50,7 @@ from worker import access, cursors, leases, reach
 from worker.clients import Clients
 from worker.follow_ups import FollowUps
 from worker.holds import carry_out_decision
-from worker.leases import Lease, StreamKey, Wishes
+from worker.leases import Lease, Look, StreamKey, Wishes
 from worker.rechecks import read_doubtful_objects
 from worker.rounds import full_slice, incremental_round
 from worker.turn import Turn
@@ -91,6 +91,7 @@ class Advancer:
         self._has_waiting = has_waiting
         self._stopping = stopping
         self._executor = executor
+        self._calendar = timedelta(days=settings.full_resync_days)
         self._follow_ups = FollowUps(settings.follow_up_seconds)
 
     def advance(self, key: StreamKey, requests: Sequence[SyncRequest]) -> None:
@@ -100,16 +101,16 @@ class Advancer:
             RetryLaterError: passing trouble; the same requests are to be made again later.
             AccessError: the tenant's access does not work; it is noted, there is nothing to repeat.
         """
-        tenant = self._tenant(key)
-        if tenant is None:
-            log.info("tenant_unknown", tenant=key.tenant_id)
-            return
-        if tenant.state is TenantState.PAUSED:
-            return
-        if tenant.state is TenantState.ACCESS_FAILED and not any(r.reason in FAILED_ACCESS_REASONS for r in requests):
-            return
-        self._respect_throttling(tenant)
-        lease = leases.acquire(self._database, key, self._holder, self._settings.lease_seconds, wishes_of(requests))
+        with self._database.write() as connection:
+            tenant = tenants.get(connection, key.tenant_id)
+            if tenant is None:
+                log.info("tenant_unknown", tenant=key.tenant_id)
+                return
+            if not _is_read(tenant, requests):
+                return
+            self._respect_throttling(connection, tenant)
+            seconds = self._settings.lease_seconds
+            lease = leases.acquire(self._database, connection, key, self._holder, seconds, wishes_of(requests))
         shown: set[str] = set()
         if lease is not None:
             self._advance_under(lease, tenant, requests, shown)
@@ -135,6 +136,7 @@ class Advancer:
                 tenant=tenant,
                 lease=lease,
                 reason=requests[0].reason,
+                began_at=lease.taken.at,
                 notified_at=min((r.requested_at for r in requests if r.reason is Reason.NOTIFICATION), default=None),
                 ends_at=time.monotonic() + self._settings.slice_seconds,
                 somebody_waits=lambda: self._has_waiting(lease.key),
@@ -161,38 +163,40 @@ class Advancer:
     def _take_turn(self, turn: Turn) -> bool:
         """Steps 2 to 6; return whether work is left."""
         resynced = False
-        began_at = turn.lease.taken_at
+        begun = turn.lease.taken
         while True:
+            turn.began_at = begun.at
             try:
-                work_left = self._once(turn)
+                work_left = self._once(turn, begun)
             except ResyncNeededError as error:
                 if resynced:
                     raise RetryLaterError(f"{error} The new token was dead at once.") from error
                 log.warning("resync_needed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream)
                 resynced = True
-                began_at = turn.now()
+                begun = turn.look()
                 continue  # the live cursor is gone and a full round is wanted: begin it now
             if work_left:
                 return True
-            if leases.release(self._database, turn.lease, began_at):
+            if turn.has_let_go or leases.release(self._database, turn.lease, turn.began_at):
                 return False
             if turn.is_over():
                 return True
-            began_at = turn.now()
+            begun = turn.look()
 
-    def _once(self, turn: Turn) -> bool:
-        row = self._wanting_full(turn)
+    def _once(self, turn: Turn, begun: Look) -> bool:
+        begun = self._wanting_full(turn, begun)
+        row = begun.row
         if row["hold_id"] is not None:
             carry_out_decision(turn)
         full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
-        if row["delta_link"] is not None and not _live_round(turn, beside_full=full):
+        if row["delta_link"] is not None and not _live_round(turn, begun, beside_full=full):
             return True
+        if turn.has_let_go:
+            return False
         full = read_doubtful_objects(turn) or full
         if full:
-            if not self._full_round(turn) or not incremental_round(turn):
-                return True
-            if turn.state()["full_wanted_at"] is not None:
-                return True
+            ended = self._full_round(turn) and incremental_round(turn, turn.look())
+            return not ended or _wants_another_full(turn)
         return False
 
     def _full_round(self, turn: Turn) -> bool:
@@ -200,12 +204,15 @@ class Advancer:
         while not full_slice(turn):
             if turn.is_over():
                 return False
-            if turn.state()["delta_link"] is not None and not _live_round(turn, beside_full=True):
+            begun = turn.look()
+            if begun.row["delta_link"] is not None and not _live_round(turn, begun, beside_full=True):
                 return False
         return True
 
-    def _wanting_full(self, turn: Turn) -> RowMapping:
+    def _wanting_full(self, turn: Turn, begun: Look) -> Look:
         """Return the stream's row, with a full round wanted if there is any reason for one."""
+        if self._is_in_order(turn, begun):
+            return begun
         key = turn.lease.key
         with self._database.write() as connection:
             row = leases.hold(self._database, connection, turn.lease)
@@ -219,11 +226,17 @@ class Advancer:
                 if row["full_began_at"] is not None:
                     cursors.begin_full_anew(connection, key, row, turn.shape, now)
                     row = leases.hold(self._database, connection, turn.lease)
-            reason = _reason_for_full(row, turn.shape, now, timedelta(days=self._settings.full_resync_days))
-            if reason is None:
-                return row
-            cursors.want_full(connection, key, row, reason, now)
-            return leases.hold(self._database, connection, turn.lease)
+            reason = _reason_for_full(row, turn.shape, now, self._calendar)
+            if reason is not None:
+                cursors.want_full(connection, key, row, reason, now)
+                row = leases.hold(self._database, connection, turn.lease)
+            return Look(row, now)
+
+    def _is_in_order(self, turn: Turn, begun: Look) -> bool:
+        """Tell from the row alone that the stream goes on as it is: so it does nearly always."""
+        row = begun.row
+        goes_on = row["fingerprint"] == turn.shape and not cursors.foreign_links(row, turn.client.is_own)
+        return goes_on and _reason_for_full(row, turn.shape, begun.at, self._calendar) is None
 
     def _ask_again_later(self, key: StreamKey, requests: Sequence[SyncRequest], shown: set[str]) -> None:
         """Graph's delta can lag behind its own notification: what was announced but not shown is asked for again."""
@@ -255,15 +268,10 @@ class Advancer:
         request = SyncRequest(key.tenant_id, key.stream, Reason.CONTINUED, utc_now())
         self._publisher.publish(outgoing.request(request))
 
-    def _tenant(self, key: StreamKey) -> Tenant | None:
-        with self._database.read() as connection:
-            return tenants.get(connection, key.tenant_id)
-
-    def _respect_throttling(self, tenant: Tenant) -> None:
+    def _respect_throttling(self, connection: Connection, tenant: Tenant) -> None:
         if tenant.throttled_until is None:
             return
-        with self._database.read() as connection:
-            wait_seconds = (tenant.throttled_until - self._database.now(connection)).total_seconds()
+        wait_seconds = (tenant.throttled_until - self._database.now(connection)).total_seconds()
         if wait_seconds > 0:
             raise GraphThrottledError("Graph asked to be left alone.", wait_seconds)
 
@@ -292,15 +300,27 @@ class Advancer:
             connection.execute(update(tenants_table).where(mine).values(throttled_until=until))
 
 
-def _live_round(turn: Turn, *, beside_full: bool) -> bool:
+def _is_read(tenant: Tenant, requests: Sequence[SyncRequest]) -> bool:
+    """Whether Graph is asked for a tenant in this state."""
+    if tenant.state is TenantState.ACCESS_FAILED:
+        return any(request.reason in FAILED_ACCESS_REASONS for request in requests)
+    return tenant.state is not TenantState.PAUSED
+
+
+def _live_round(turn: Turn, begun: Look, *, beside_full: bool) -> bool:
     """Follow the live cursor; a full round, which brings a new one, does not depend on whether the old one works."""
     try:
-        return incremental_round(turn)
+        return incremental_round(turn, begun)
     except (GraphNotFoundError, GraphRefusedError, BadPageError) as error:
         if not beside_full:
             raise
         log.warning("live_round_failed", tenant=turn.tenant.tenant_id, stream=turn.lease.key.stream, error=str(error))
         return True
+
+
+def _wants_another_full(turn: Turn) -> bool:
+    """Tell after a full round whether one more was asked for meanwhile."""
+    return not turn.has_let_go and turn.state()["full_wanted_at"] is not None
 
 
 def wishes_of(requests: Sequence[SyncRequest]) -> Wishes:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.engine import RowMapping
 
 from common.db.tables import rechecks, rounds
@@ -17,7 +17,7 @@ from common.graph.resources import tells_another_scope
 from common.messages import Mode, Reason, Stream
 from worker import ledger, results
 from worker.book import Counts
-from worker.leases import StreamKey, set_values
+from worker.leases import LET_GO, StreamKey, is_wanted, set_values
 
 NO_FULL_ROUND: dict[str, object] = {
     "full_began_at": None,
@@ -30,6 +30,10 @@ NO_FULL_ROUND: dict[str, object] = {
     "full_removed": 0,
     "full_request_ids": [],
 }
+
+_NEXT_RECHECK = select(func.min(rechecks.c.due_at)).where(
+    rechecks.c.tenant_id == bindparam("of_tenant"), rechecks.c.stream == bindparam("of_stream")
+)
 
 
 def want_full(connection: Connection, key: StreamKey, row: RowMapping, reason: Reason, now: datetime) -> None:
@@ -45,6 +49,11 @@ def lose_live_cursor(connection: Connection, key: StreamKey, row: RowMapping, no
         want_full(connection, key, row, Reason.TOKEN_EXPIRED, now)
 
 
+def foreign_links(row: RowMapping, is_own: Callable[[str], bool]) -> list[str]:
+    """Return which of the row's links lead to another Graph than the tenant's."""
+    return [name for name in ("delta_link", "next_link", "full_link") if row[name] and not is_own(row[name])]
+
+
 def leave_former_graph(
     connection: Connection, key: StreamKey, row: RowMapping, is_own: Callable[[str], bool], now: datetime
 ) -> bool:
@@ -53,7 +62,7 @@ def leave_former_graph(
     That is so when a tenant was put into another cloud, or the settings name another Graph. `is_own` tells of a link
     whether it leads to the right one.
     """
-    foreign = [name for name in ("delta_link", "next_link", "full_link") if row[name] and not is_own(row[name])]
+    foreign = foreign_links(row, is_own)
     if "delta_link" in foreign:
         set_values(connection, key, {"delta_link": None, "next_link": None})
         if row["full_began_at"] is None:
@@ -156,11 +165,15 @@ def end_incremental(
     notified_at: datetime | None,
     poll_seconds: float,
     now: datetime,
-) -> None:
+    asked_before: datetime | None,
+) -> bool:
     """The incremental round ended at `delta_link`; `answered` are the commands that waited when it began.
 
     `notified_at` is when the first of the notifications came that it answers, by the clock of the webhook's machine.
     What went wrong with a full round stays noted until that has got further.
+
+    Lets go of the lease and returns True, if the round has answered all that was asked until `asked_before` and there
+    is nothing else to do: no full round, no object to be read, nobody who asked later. None: the turn goes on.
     """
     if counts.altered or answered:
         remember(
@@ -175,12 +188,13 @@ def end_incremental(
             counts=counts,
             request_ids=answered,
         )
+    recheck_at = _next_recheck(connection, key)
     values: dict[str, object] = {
         "delta_link": delta_link,
         "next_link": None,
         "last_began_at": began_at,
         "last_good_at": now,
-        "next_poll_at": _next_poll(connection, key, now, poll_seconds),
+        "next_poll_at": _next_poll(now, poll_seconds, recheck_at),
         "waiting_request_ids": [one for one in row["waiting_request_ids"] if one not in answered],
     }
     if notified_at is not None and counts.altered:
@@ -188,7 +202,11 @@ def end_incremental(
         values |= {"last_change_at": now, "last_change_lag_seconds": lag_seconds}
     if row["full_began_at"] is None:
         values |= {"failures": 0, "last_error": None}
-    set_values(connection, key, values)
+    wants_full = row["full_began_at"] is not None or row["full_wanted_at"] is not None
+    is_due = recheck_at is not None and recheck_at <= now
+    lets_go = not (asked_before is None or wants_full or is_due or is_wanted(row, asked_before))
+    set_values(connection, key, {**values, **LET_GO} if lets_go else values)
+    return lets_go
 
 
 def note_failure(connection: Connection, key: StreamKey, row: RowMapping, error: str) -> None:
@@ -267,12 +285,13 @@ def _progress(row: RowMapping, counts: Counts) -> dict[str, int]:
     }
 
 
-def _next_poll(connection: Connection, key: StreamKey, now: datetime, poll_seconds: float) -> datetime:
+def _next_recheck(connection: Connection, key: StreamKey) -> datetime | None:
+    """When the next object is to be read itself; None: none is."""
+    due_at: datetime | None = connection.scalar(_NEXT_RECHECK, {"of_tenant": key.tenant_id, "of_stream": key.stream})
+    return due_at
+
+
+def _next_poll(now: datetime, poll_seconds: float, recheck_at: datetime | None) -> datetime:
     """The poll, spread so that not all streams come at once, or earlier if something is to be read itself."""
     poll = now + timedelta(seconds=poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter is no secret
-    due = connection.scalar(
-        select(func.min(rechecks.c.due_at)).where(
-            rechecks.c.tenant_id == key.tenant_id, rechecks.c.stream == key.stream
-        )
-    )
-    return poll if due is None else min(poll, due)
+    return poll if recheck_at is None else min(poll, recheck_at)

@@ -21,7 +21,7 @@ from common.messages import Mode
 from worker import cursors, metrics
 from worker.ahead import Ahead
 from worker.book import Counts, Writer
-from worker.leases import hold, set_values
+from worker.leases import Look, hold, set_values
 from worker.mapping import Item
 from worker.turn import Turn
 
@@ -31,16 +31,17 @@ FullPage = tuple[DeltaPage, list[Item]]
 """A page, and what it says."""
 
 
-def incremental_round(turn: Turn) -> bool:
-    """Follow the live cursor to the next deltaLink; return False when the turn is over before that.
+def incremental_round(turn: Turn, begun: Look) -> bool:
+    """Follow the live cursor from `begun` to the next deltaLink; return False when the turn is over before that.
 
-    A round that goes on where an earlier turn stopped began before this turn did, so another one follows it.
+    A round that goes on where an earlier turn stopped began before this turn did, so another one follows it. The
+    transaction in which the round ends lets go of the lease as well, if nothing is left to do (`Turn.has_let_go`).
     """
     with metrics.failed_rounds(turn.lease.key.stream, Mode.INCREMENTAL):
-        resumed = turn.state()["next_link"] is not None
-        if not _follow_live_cursor(turn):
+        resumed = begun.row["next_link"] is not None
+        if not _follow_live_cursor(turn, begun, is_last=not resumed):
             return False
-        return _follow_live_cursor(turn) if resumed else True
+        return _follow_live_cursor(turn, turn.look(), is_last=True) if resumed else True
 
 
 def full_slice(turn: Turn) -> bool:
@@ -84,14 +85,14 @@ def _read_full_pages(turn: Turn) -> bool:
             return False
 
 
-def _follow_live_cursor(turn: Turn) -> bool:
+def _follow_live_cursor(turn: Turn, begun: Look, *, is_last: bool) -> bool:
     pages, counts = 0, Counts()
-    row = turn.state()
+    row, began_at = begun.row, begun.at
     # A round that goes on from an earlier turn began before what is asked now, and answers nobody.
     answered = [] if row["next_link"] else list(row["waiting_request_ids"])
     notified_at = None if row["next_link"] else turn.notified_at
     link = row["next_link"] or row["delta_link"]
-    began_at = turn.now()
+    lets_go = False
     links: set[str] = set()
     while True:
         page = _fetch_live_page(turn, link)
@@ -107,7 +108,7 @@ def _follow_live_cursor(turn: Turn) -> bool:
             pages += 1
             counts.add(writer.counts)
             if page.delta_link is not None:
-                cursors.end_incremental(
+                lets_go = cursors.end_incremental(
                     connection,
                     turn.lease.key,
                     row,
@@ -120,9 +121,11 @@ def _follow_live_cursor(turn: Turn) -> bool:
                     notified_at=notified_at,
                     poll_seconds=turn.settings.poll_seconds,
                     now=writer.now,
+                    asked_before=turn.began_at if is_last else None,
                 )
             else:
                 set_values(connection, turn.lease.key, {"next_link": page.next_link})
+        turn.has_let_go = lets_go
         metrics.count_page(turn.lease.key.stream, Mode.INCREMENTAL, writer.counts)
         turn.shown.update(item.object_id for item in items)
         if page.next_link is None:

@@ -24,7 +24,7 @@ from common.messages import Reason, Stream
 from worker.apply_groups import apply_groups, sweep_groups
 from worker.apply_users import apply_users, sweep_users
 from worker.book import Writer
-from worker.leases import Lease, hold
+from worker.leases import Lease, Look, look
 from worker.mapping import Item, groups_of, users_of
 
 
@@ -32,7 +32,8 @@ from worker.mapping import Item, groups_of, users_of
 class Turn:
     """What a turn works with, and what it has seen so far.
 
-    `ends_at` is on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
+    `began_at` is the database's time: what is asked for later is not answered by what the turn does now. `ends_at` is
+    on `time.monotonic`; `somebody_waits` tells that requests for this stream have arrived meanwhile.
     Pages of a full round are fetched ahead on `executor`, if there is one.
     `notified_at` is when the webhook took the first of the notifications that the next live round answers, if any.
     """
@@ -43,6 +44,7 @@ class Turn:
     tenant: Tenant
     lease: Lease
     reason: Reason
+    began_at: datetime
     ends_at: float
     somebody_waits: Callable[[], bool]
     stopping: Callable[[], bool]
@@ -50,16 +52,17 @@ class Turn:
     notified_at: datetime | None = None
     shown: set[str] = field(default_factory=set)
     """Ids that the pages of this turn named."""
+    has_let_go: bool = False
+    """Whether the last transaction has let go of the lease: nothing was left to do."""
+
+    def look(self) -> Look:
+        """Return the stream's row and the time, proving and prolonging the lease."""
+        with self.database.write() as connection:
+            return look(self.database, connection, self.lease)
 
     def state(self) -> RowMapping:
         """Return the stream's row, proving and prolonging the lease."""
-        with self.database.write() as connection:
-            return hold(self.database, connection, self.lease)
-
-    def now(self) -> datetime:
-        """Return the database's time now: what was asked for before it is answered by what begins now."""
-        with self.database.read() as connection:
-            return self.database.now(connection)
+        return self.look().row
 
     def is_over(self) -> bool:
         return time.monotonic() >= self.ends_at or self.stopping()

@@ -28,6 +28,7 @@ from common.errors import LeaseLostError
 from common.messages import Stream
 from tests.support.book import Book, book, guid
 from tests.support.eventually import eventually
+from tests.support.leases import acquire
 from worker import leases, ledger
 from worker.leases import StreamKey, Wishes
 from worker.ledger import Part
@@ -166,7 +167,7 @@ def _erasing(made: Book) -> Iterator[None]:
 def test_a_pause_that_waits_for_a_page_fences_off_the_worker(postgresql_url: str) -> None:
     with book(postgresql_url) as made:
         key = StreamKey(made.tenant_id, Stream.USERS)
-        lease = leases.acquire(made.database, key, "one", 60.0, Wishes())
+        lease = acquire(made.database, key, "one")
         assert lease is not None
 
         def pause() -> None:

@@ -17,11 +17,10 @@ from common.errors import LeaseLostError
 from common.messages import Reason, Stream
 from tests.support.book import Book, guid, lent_book
 from tests.support.eventually import eventually
+from tests.support.leases import acquire
 from worker import cursors, leases
 from worker.book import Counts
-from worker.leases import Lease, StreamKey, Wishes
-
-NOTHING = Wishes()
+from worker.leases import NOTHING, Lease, StreamKey, Wishes
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def key(contoso: Book) -> StreamKey:
 
 def acquired(book: Book, holder: str = "one", wishes: Wishes = NOTHING) -> Lease | None:
     key = StreamKey(book.tenant_id, Stream.USERS)
-    return leases.acquire(book.database, key, holder, 60.0, wishes)
+    return acquire(book.database, key, holder, 60.0, wishes)
 
 
 def lease_of(book: Book, holder: str = "one") -> Lease:
@@ -73,12 +72,12 @@ def test_one_holds_and_the_other_leaves_word(contoso: Book) -> None:
 def test_the_two_streams_of_a_tenant_have_their_own_leases(contoso: Book) -> None:
     lease_of(contoso)
     groups = StreamKey(contoso.tenant_id, Stream.GROUPS)
-    assert leases.acquire(contoso.database, groups, "two", 60.0, NOTHING) is not None
+    assert acquire(contoso.database, groups, "two") is not None
 
 
 def test_a_stream_of_no_tenant_cannot_be_held(contoso: Book) -> None:
     nobody = StreamKey(guid("nobody"), Stream.USERS)
-    assert leases.acquire(contoso.database, nobody, "one", 60.0, NOTHING) is None
+    assert acquire(contoso.database, nobody, "one") is None
 
 
 def test_a_released_lease_can_be_taken_by_anybody(contoso: Book) -> None:
@@ -278,7 +277,7 @@ def raced(first: Callable[[Database], Any], second: Callable[[Database], Any], d
 def test_word_left_while_the_holder_is_letting_go_is_read_by_it(contoso: Book, key: StreamKey) -> None:
     lease, began_at = lease_of(contoso), now_of(contoso)
     left, let_go = raced(
-        lambda database: leases.acquire(database, key, "two", 60.0, NOTHING),
+        lambda database: acquire(database, key, "two"),
         lambda database: leases.release(database, lease, began_at),
         contoso.database,
     )
@@ -289,7 +288,7 @@ def test_who_comes_while_the_lease_is_let_go_of_gets_it(contoso: Book, key: Stre
     lease, began_at = lease_of(contoso), now_of(contoso)
     let_go, taken = raced(
         lambda database: leases.release(database, lease, began_at),
-        lambda database: leases.acquire(database, key, "two", 60.0, NOTHING),
+        lambda database: acquire(database, key, "two"),
         contoso.database,
     )
     assert let_go
@@ -298,8 +297,8 @@ def test_who_comes_while_the_lease_is_let_go_of_gets_it(contoso: Book, key: Stre
 
 def test_of_two_that_come_at_once_one_gets_the_lease_and_the_other_leaves_word(contoso: Book, key: StreamKey) -> None:
     first, second = raced(
-        lambda database: leases.acquire(database, key, "one", 60.0, NOTHING),
-        lambda database: leases.acquire(database, key, "two", 60.0, NOTHING),
+        lambda database: acquire(database, key, "one"),
+        lambda database: acquire(database, key, "two"),
         contoso.database,
     )
     assert first is not None
@@ -315,9 +314,7 @@ def test_a_takeover_waits_for_the_transaction_of_the_old_holder(contoso: Book, k
         write_under(database, old, guid("just in time"))
         return "committed"
 
-    outcome, taken = raced(
-        write, lambda database: leases.acquire(database, key, "two", 60.0, NOTHING), contoso.database
-    )
+    outcome, taken = raced(write, lambda database: acquire(database, key, "two"), contoso.database)
     assert outcome == "committed"
     assert taken is None  # the transaction prolonged the lease before the other could look
 
@@ -331,7 +328,7 @@ def test_many_who_ask_at_once_never_hold_together(contoso: Book, key: StreamKey)
         answered = 0
         barrier.wait(30)
         for _ in range(10):
-            lease = leases.acquire(contoso.database, key, holder, 60.0, NOTHING)
+            lease = acquire(contoso.database, key, holder)
             if lease is None:
                 continue
             holding.append(holder)

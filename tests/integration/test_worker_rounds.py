@@ -30,10 +30,10 @@ from common.graph.client import LIST_PAGE, DeltaPage
 from common.messages import Reason, Stream
 from tests.support.bench import Bench
 from tests.support.book import book, guid
+from tests.support.leases import acquire
 from tests.support.pen import gone, group, member, person
 from tests.support.scripted_graph import Answer, ScriptedGraph, page
-from worker import leases
-from worker.leases import StreamKey, Wishes
+from worker.leases import StreamKey
 from worker.rechecks import RECHECKS_A_TURN
 from worker.turn import Turn
 
@@ -204,7 +204,7 @@ def test_a_page_that_cannot_be_written_moves_no_cursor(
 def test_a_worker_that_lost_its_lease_during_a_request_commits_nothing(synced: Bench) -> None:
     def taken_over() -> DeltaPage:
         synced.expire_lease()
-        assert leases.acquire(synced.book.database, key_of(synced), "two", 60.0, Wishes())
+        assert acquire(synced.book.database, key_of(synced), "two")
         return page(person(CLEO), end="later")
 
     synced.graph.on("live", taken_over)
@@ -505,7 +505,7 @@ def test_a_broker_lost_after_the_commit_is_told_and_costs_nothing(synced: Bench)
 
 
 def test_who_finds_the_stream_held_leaves_word_and_asks_nobody(synced: Bench) -> None:
-    leases.acquire(synced.book.database, key_of(synced), "other", 60.0, Wishes())
+    acquire(synced.book.database, key_of(synced), "other")
     synced.advance()
     assert synced.graph.asked == []
     assert synced.row()["wanted_at"] is not None
@@ -513,7 +513,7 @@ def test_who_finds_the_stream_held_leaves_word_and_asks_nobody(synced: Bench) ->
 
 def test_a_stream_wanted_during_the_round_gets_another_one_in_the_same_turn(synced: Bench) -> None:
     def wanted() -> DeltaPage:
-        assert leases.acquire(synced.book.database, key_of(synced), "two", 60.0, Wishes()) is None
+        assert acquire(synced.book.database, key_of(synced), "two") is None
         return page(end="later")
 
     synced.graph.on("live", wanted)
