@@ -31,6 +31,7 @@ NO_FULL_ROUND: dict[str, object] = {
     "full_request_ids": [],
 }
 
+_REMEMBERED = insert(rounds)
 _NEXT_RECHECK = select(func.min(rechecks.c.due_at)).where(
     rechecks.c.tenant_id == bindparam("of_tenant"), rechecks.c.stream == bindparam("of_stream")
 )
@@ -264,7 +265,7 @@ def remember(
         "request_ids": request_ids,
         **total,
     }
-    connection.execute(insert(rounds).values(row))
+    connection.execute(_REMEMBERED, row)
     ledger.answer(connection, request_ids, tenant_id, stream, now, error=error, counts=total)
     if mode is Mode.FULL and error is None:
         results.note_round(connection, row)

@@ -33,6 +33,7 @@ _IS_FREE = or_(
     streams.c.lease_holder == bindparam("holder"),
     streams.c.lease_until <= bindparam("at"),
 )
+_SET = update(streams).where(*_MINE)
 _TAKEN = (
     update(streams)
     .where(*_MINE, _IS_FREE)
@@ -178,8 +179,7 @@ def abandon(database: Database, lease: Lease) -> None:
 def set_values(connection: Connection, key: StreamKey, values: Mapping[str, object]) -> None:
     """Write columns of the stream's row; the row must be locked by this transaction."""
     if values:
-        mine = (streams.c.tenant_id == key.tenant_id, streams.c.stream == key.stream)
-        connection.execute(update(streams).where(*mine).values(values))
+        connection.execute(_SET, {**_names(key), **values})
 
 
 def locked(connection: Connection, key: StreamKey) -> RowMapping | None:

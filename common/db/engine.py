@@ -34,6 +34,8 @@ POSTGRESQL_OPTIONS = "-c jit=off"
 """Where PostgreSQL expects to read much it compiles the statement, each time anew: about a second for the sweep of a
 full round, which itself takes a few milliseconds."""
 
+_NOW = select(func.clock_timestamp())
+
 
 class Database:
     """One engine, and the two kinds of transaction that are run on it."""
@@ -111,7 +113,7 @@ class Database:
         """Return the database's time: the one clock that all workers share."""
         if self.is_sqlite:
             return datetime.now(UTC)  # the database is a file on this machine
-        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        moment: datetime = connection.execute(_NOW).scalar_one()
         return moment.astimezone(UTC)
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -270,7 +270,7 @@ class Histories(RuleBasedStateMachine):
         who=st.integers(0, 1),
         stream=STREAMS,
         pick=st.integers(0, 9),
-        boundary=st.integers(0, 40),
+        boundary=st.integers(0, 30),
         trap=st.sampled_from(TRAPS),
         whom=ANYONE,
     )
@@ -297,7 +297,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         who=st.integers(0, 1),
-        boundary=st.integers(0, 25) | st.integers(12, 20),
+        boundary=st.integers(0, 15) | st.integers(3, 9),
         whom=ANYONE,
         change=st.sampled_from(["leave", "change", "part", "join"]),
     )
