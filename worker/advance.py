@@ -2,7 +2,7 @@
 
 1. Note what the requests wish for and take the lease; if another worker has it, that one will see to it.
 2. Carry out what was decided about held removals.
-3. Follow the live cursor.
+3. Follow the live cursor. Nearly always that is all there is to do: then it lets go of the lease as well.
 4. Read objects of which something ambiguous was said.
 5. Go on with the full round, if one is wanted or under way, for a slice.
 6. Let go of the lease, unless somebody wanted the stream meanwhile: then again from 2.
