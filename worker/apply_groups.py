@@ -37,19 +37,24 @@ def apply_groups(writer: Writer, items: Sequence[Item]) -> None:
     present = [item for item in items if not item.removed]
     doubtful = [item.object_id for item in present if item.object_id not in held and not item.whole]
     present = [item for item in present if item.object_id in held or item.whole]
-    _add(writer, [item for item in present if item.object_id not in held])
+    empty = _add(writer, [item for item in present if item.object_id not in held])
     _change(writer, [item for item in present if item.object_id in held], held)
     doubtful += [item.object_id for item in present if item.object_id in held and _keeps_silently(writer, item, held)]
     _keep_edges(writer, [item.object_id for item in items if item.malformed])
-    apply_edges(writer, {item.object_id: item.edges.values() for item in items if not item.removed})
+    apply_edges(writer, {item.object_id: item.edges.values() for item in items if not item.removed}, empty)
     writer.recheck(Stream.GROUPS, "object", doubtful)
     writer.counts.objects += len(items)
 
 
-def apply_edges(writer: Writer, edges_by_group: dict[str, Iterable[Edge]]) -> None:
-    """Add and remove memberships; those that are there already are marked as seen, with their type."""
+def apply_edges(
+    writer: Writer, edges_by_group: dict[str, Iterable[Edge]], empty: Collection[str] = frozenset()
+) -> None:
+    """Add and remove memberships; those that are there already are marked as seen, with their type.
+
+    Of the groups `empty` it is known that the book has no memberships: none are looked for.
+    """
     said = {(group_id, edge.member_id): edge for group_id, edges in edges_by_group.items() for edge in edges}
-    held = _held_edges(writer, said.keys())
+    held = _held_edges(writer, [key for key in said if key[0] not in empty])
     gone = [key for key, edge in said.items() if edge.removed and key in held]
     new = [key for key, edge in said.items() if not edge.removed and key not in held]
     there = [key for key, edge in said.items() if not edge.removed and key in held]
@@ -142,21 +147,24 @@ def _held_edges(writer: Writer, keys: Collection[tuple[str, str]]) -> dict[tuple
     return {(row["group_id"], row["member_id"]): (row["generation"], row["member_type"]) for row in rows}
 
 
-def _add(writer: Writer, items: list[Item]) -> None:
+def _add(writer: Writer, items: list[Item]) -> set[str]:
+    """Add groups; return those of them of which there are no memberships."""
     if not items:
-        return
+        return set()
     empty = dict.fromkeys(GROUP_COLUMNS)
     rows = [{**empty, **item.values, "object_id": item.object_id} for item in items]
     insert_rows(writer.connection, groups, rows, tenant_id=writer.tenant_id, generation=writer.generation)
     ids = [item.object_id for item in items]
     writer.record("group.added", [{"object_id": object_id} for object_id in ids])
     # Of a group that was only a part so far there are memberships; nobody was told of them while it was not there.
-    writer.record("membership.added", [_edge_entry(key) for key in _edges_of(writer, ids)])
+    edges = _edges_of(writer, ids)
+    writer.record("membership.added", [_edge_entry(key) for key in edges])
     writer.counts.added += len(items)
     # Between full rounds a restored group looks like a new one, also one that was deleted before it was ever known.
     restored = writer.removed_before("group.removed", ids)
     writer.recheck(Stream.GROUPS, "members", sorted(restored if writer.full else ids))
     writer.recheck_groups_of(restored)
+    return set(ids) - {group_id for group_id, _ in edges}
 
 
 def _change(writer: Writer, items: list[Item], held: dict[str, dict[str, Any]]) -> None:

@@ -10,8 +10,9 @@ asked in ways that leave it no choice, a LATERAL of one row and ON CONFLICT.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -118,8 +119,11 @@ def _tuples(dialect: Dialect, table: Table, rows: Sequence[Values], same: Values
     for at, name in enumerate(same):
         make = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
         whole[at] = make(whole[at]) if make else whole[at]
-    names = [(name, isinstance(table.c[name].type, JSON)) for name in rows[0]]
-    return [(*whole, *(_stored_list(row[name]) if is_list else row[name] for name, is_list in names)) for row in rows]
+    columns: list[Iterable[Any]] = [repeat(value) for value in whole]
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        columns.append(map(_stored_list, values) if isinstance(table.c[name].type, JSON) else values)
+    return list(zip(*columns, strict=False))  # what is the same in all of them has no end
 
 
 def _stored_list(value: object) -> str | None:
