@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, insert, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    SelectBase,
+    Subquery,
+    and_,
+    delete,
+    except_,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+)
 
 from common.db import members
 from common.db.engine import Database, batches
@@ -46,15 +59,12 @@ def forget_mark(connection: Connection, tenant_id: str) -> None:
 
 def renew(connection: Connection, tenant_id: str, scope: Scope) -> None:
     """Make `scope_members` what the groups of `scope` reach; the transaction holds the lease of the people's stream."""
-    reached = _reached(tenant_id, scope)
-    if reached is None:
-        connection.execute(delete(scope_members).where(_mine(tenant_id)))
-        return
-    connection.execute(delete(scope_members).where(_mine(tenant_id), scope_members.c.member_id.not_in(reached)))
-    people = reached.distinct().subquery()
-    known = exists().where(_mine(tenant_id), scope_members.c.member_id == people.c.member_id)
-    new = select(literal(tenant_id, scope_members.c.tenant_id.type), people.c.member_id).where(~known)
-    connection.execute(insert(scope_members).from_select(["tenant_id", "member_id"], new))
+    gone = scope_members.c.member_id.in_(_gone(tenant_id, scope))
+    connection.execute(delete(scope_members).where(_mine(tenant_id), gone))
+    if scope.group_ids:
+        came = _came(tenant_id, scope)
+        new = select(literal(tenant_id, scope_members.c.tenant_id.type), came.c.member_id)
+        connection.execute(insert(scope_members).from_select(["tenant_id", "member_id"], new))
 
 
 def entering(writer: Writer) -> list[str]:
@@ -62,30 +72,35 @@ def entering(writer: Writer) -> list[str]:
 
     There are one more than `READS_LIMIT` if there are too many.
     """
-    reached = _reached(writer.tenant_id, writer.scope)
-    if reached is None:
+    if not writer.scope.group_ids:
         return []
-    people = reached.distinct().subquery()
-    person = people.c.member_id
-    known = exists().where(_mine(writer.tenant_id), scope_members.c.member_id == person)
+    person = _came(writer.tenant_id, writer.scope).c.member_id
     in_book = exists().where(contacts.c.tenant_id == writer.tenant_id, contacts.c.object_id == person)
     to_be_read = or_(~in_book, is_held(person, writer.tenant_id))
-    query = select(person).where(~known, to_be_read).order_by(person).limit(READS_LIMIT + 1)
-    return list(writer.connection.scalars(query))
+    return list(writer.connection.scalars(select(person).where(to_be_read).order_by(person).limit(READS_LIMIT + 1)))
 
 
 def leaving(writer: Writer) -> list[str]:
     """Return who in the book was reached, and is no longer."""
-    was_reached = exists().where(_mine(writer.tenant_id), scope_members.c.member_id == contacts.c.object_id)
-    query = select(contacts.c.object_id).where(contacts.c.tenant_id == writer.tenant_id, was_reached)
-    reached = _reached(writer.tenant_id, writer.scope)
-    if reached is not None:
-        query = query.where(contacts.c.object_id.not_in(reached))
+    gone = contacts.c.object_id.in_(_gone(writer.tenant_id, writer.scope))
+    query = select(contacts.c.object_id).where(contacts.c.tenant_id == writer.tenant_id, gone)
     return list(writer.connection.scalars(query.order_by(contacts.c.object_id)))
 
 
-def _reached(tenant_id: str, scope: Scope) -> Select[str] | None:
-    return members.people_within(tenant_id, *scope.group_ids) if scope.group_ids else None
+# Differences of whole sets: where a statement asks of each person whether he is among the others, and PostgreSQL takes
+# these for few, it looks through all of them each time.
+
+
+def _came(tenant_id: str, scope: Scope) -> Subquery:
+    """Return as `member_id` whom the groups of `scope`, which names some, reach and did not before."""
+    reached = members.people_within(tenant_id, *scope.group_ids)
+    return except_(reached, select(scope_members.c.member_id).where(_mine(tenant_id))).subquery()
+
+
+def _gone(tenant_id: str, scope: Scope) -> SelectBase:
+    """Return the ids of those whom the groups of `scope` do not reach, and did before."""
+    known = select(scope_members.c.member_id).where(_mine(tenant_id))
+    return except_(known, members.people_within(tenant_id, *scope.group_ids)) if scope.group_ids else known
 
 
 def _mine(tenant_id: str) -> ColumnElement[bool]:
