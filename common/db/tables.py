@@ -196,6 +196,9 @@ memberships = Table(
         postgresql_where=text("member_type = 'group'"),
         sqlite_where=text("member_type = 'group'"),
     ),
+    # A full round marks every row as seen. With room beside it the mark needs no new entries in the indexes, and the
+    # table ends smaller than without.
+    postgresql_with={"fillfactor": 50},
 )
 
 scope_members = Table(

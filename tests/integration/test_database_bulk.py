@@ -117,3 +117,16 @@ def test_postgresql_finds_a_row_without_reading_the_others_of_a_table_of_which_i
                 "SELECT coalesce(seq_tup_read, 0) + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = :name"
             )
             assert 2 <= connection.scalar(text(read), {"name": "memberships"}) <= 10
+
+
+def test_postgresql_marks_memberships_as_seen_without_touching_their_indexes(postgresql_url: str) -> None:
+    with book(postgresql_url) as made:
+        edges = [{"group_id": STAFF, "member_id": guid(str(number)), "member_type": "user"} for number in range(1_000)]
+        with made.database.write() as connection:
+            insert_rows(connection, memberships, edges, tenant_id=made.tenant_id, generation=1)
+        with made.database.write() as connection:
+            put_rows(connection, memberships, edges, tenant_id=made.tenant_id, generation=2)
+            count = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'memberships'"
+            marked, without_indexes = connection.execute(text(count)).one()
+    assert marked == 1_000
+    assert without_indexes >= 900
