@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, fun
 
 from common.db.tables import contacts
 from common.phones import PhoneState, to_e164
+from console.reads import scan
 from console.reads.letters import contains, equals
 
 FEWEST_DIGITS = 3
@@ -62,21 +63,26 @@ _ORDER = (func.lower(contacts.c.display_name), contacts.c.object_id)
 
 
 def count(connection: Connection, wanted: Filter) -> int:
-    number: int = connection.execute(
-        select(func.count()).select_from(contacts).where(*_conditions(wanted))
-    ).scalar_one()
+    query = select(func.count()).select_from(contacts).where(*_anybody(connection, wanted), *_conditions(wanted))
+    number: int = connection.execute(query).scalar_one()
     return number
 
 
 def page(connection: Connection, wanted: Filter, limit: int) -> list[Person]:
     """Return the first people that are wanted, ordered by name."""
-    return _people(connection, _conditions(wanted), limit)
+    return _people(connection, [*_anybody(connection, wanted), *_conditions(wanted)], limit)
 
 
 def page_by_id(connection: Connection, wanted: Filter, after: str | None, limit: int) -> list[Person]:
     """Return the first wanted people after the object id `after`, ordered by object id, which never changes."""
-    later = [contacts.c.object_id > after] if after is not None else []
-    query = select(*_COLUMNS).where(*_conditions(wanted), *later).order_by(contacts.c.object_id).limit(limit)
+    conditions = _conditions(wanted)
+    if (wanted.search is not None or wanted.mail is not None) and not _is_found_by_index(wanted):
+        return [
+            _person(row) for row in scan.first_by_id(connection, wanted.tenant_id, _COLUMNS, conditions, after, limit)
+        ]
+    conditions += [contacts.c.tenant_id == wanted.tenant_id]
+    conditions += [contacts.c.object_id > after] if after is not None else []
+    query = select(*_COLUMNS).where(*conditions).order_by(contacts.c.object_id).limit(limit)
     return [_person(row) for row in connection.execute(query).mappings()]
 
 
@@ -91,8 +97,8 @@ def find(connection: Connection, tenant_id: str, wanted: str, *, region: str | N
 
     The first of these that finds anybody decides.
     """
-    for condition in _meanings(wanted.strip(), region):
-        found = _people(connection, [contacts.c.tenant_id == tenant_id, condition], limit)
+    for conditions in _meanings(connection, tenant_id, wanted.strip(), region):
+        found = _people(connection, conditions, limit)
         if found:
             return found
     return []
@@ -109,21 +115,36 @@ def as_guid(text: str) -> str | None:
         return None
 
 
-def _meanings(wanted: str, region: str | None) -> list[ColumnElement[bool]]:
+def _meanings(
+    connection: Connection, tenant_id: str, wanted: str, region: str | None
+) -> Iterator[list[ColumnElement[bool]]]:
+    mine = contacts.c.tenant_id == tenant_id
     object_id = as_guid(wanted)
     if object_id is not None:
-        return [contacts.c.object_id == object_id]
+        yield [mine, contacts.c.object_id == object_id]
+        return
+    anybody = scan.everybody(connection, tenant_id)
+    yield [*anybody, _is_called(wanted)]
     number = _number(wanted, region)
-    return [
-        _is_called(wanted),
-        *([contacts.c.phone == number] if number else []),
-        equals(contacts.c.display_name, wanted),
-        _search(wanted, region),
-    ]
+    if number is not None:
+        yield [mine, contacts.c.phone == number]
+    yield [*anybody, equals(contacts.c.display_name, wanted)]
+    yield [*anybody, _search(wanted, region)]
+
+
+def _anybody(connection: Connection, wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the condition that somebody is of the tenant, in the words that make for the best way to the rows."""
+    if _is_found_by_index(wanted):
+        return [contacts.c.tenant_id == wanted.tenant_id]
+    return scan.everybody(connection, wanted.tenant_id)
+
+
+def _is_found_by_index(wanted: Filter) -> bool:
+    return wanted.within is not None or wanted.phone is not None
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [contacts.c.tenant_id == wanted.tenant_id]
+    conditions: list[ColumnElement[bool]] = []
     if wanted.state is not None:
         conditions.append(contacts.c.phone_state == wanted.state)
     if wanted.within is not None:
