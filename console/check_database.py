@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from common.clock import utc_now
 from common.config import Settings
-from common.db import migrations
+from common.db import revisions
 from common.db.engine import Database
 from common.errors import DatabaseUnavailableError, SettingsError
 from console import addresses, clock_difference
@@ -78,14 +78,14 @@ def _product(connection: Connection, database: Database) -> str:
 
 def _schema(database: Database) -> Finding:
     try:
-        up_to_date = migrations.is_up_to_date(database)
+        up_to_date = revisions.is_up_to_date(database)
     except SettingsError as error:
         return of_error("database.schema", error)
     if up_to_date:
-        return fine("database.schema", f"Its tables are up to date (revision {migrations.head()}).")
+        return fine("database.schema", f"Its tables are up to date (revision {revisions.newest()}).")
     return warning(
         "database.schema",
-        f"Its tables are older than this program (revision {migrations.head()}), or not made yet.",
+        f"Its tables are older than this program (revision {revisions.newest()}), or not made yet.",
         "The worker brings them up to date when it starts.",
     )
 

@@ -1,25 +1,30 @@
-"""What a command is connected to: settings, database, broker, Graph. Each is opened when it is first needed."""
+"""What a command is connected to: settings, database, broker, Graph. Each is opened when it is first needed.
+
+The libraries of Graph, of the broker and of migrations are loaded no sooner either: most commands only read the book.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from common import logging
-from common.broker.outgoing import Outgoing
-from common.broker.publisher import Publisher
 from common.cloud import Cloud
 from common.config import Settings, load
 from common.db.engine import Database
-from common.db.migrations import upgrade_database
+from common.db.revisions import is_up_to_date
 from common.db.tenants import Tenant
 from common.errors import BrokerUnavailableError, DatabaseUnavailableError
-from common.graph.client import GraphClient
 from common.graph.credentials import Credentials
-from common.graph.http import GraphHttp, VerifiedSession
 from common.secrets import Vault
 from console import addresses
 from console.reads import letters
+
+if TYPE_CHECKING:
+    from common.broker.outgoing import Outgoing
+    from common.broker.publisher import Publisher
+    from common.graph.client import GraphClient
 
 PUBLISH_SECONDS = 3.0
 PUBLISH_ALL_SECONDS = 30.0
@@ -50,7 +55,10 @@ class Installation:
         try:
             database = Database.from_settings(self.settings)
             letters.teach(database)
-            upgrade_database(database)
+            if not is_up_to_date(database):
+                from common.db.migrations import upgrade_database  # noqa: PLC0415 - loads Alembic
+
+                upgrade_database(database)
         except DatabaseUnavailableError as error:
             place = addresses.without_password(self.settings.database_url.get_secret_value())
             raise DatabaseUnavailableError(
@@ -90,6 +98,9 @@ class Installation:
         return f"It was looked for at {place} (ENTRA_SMS_AMQP_URL)."
 
     def graph(self, credentials: Credentials, cloud: Cloud, *, also: Sequence[str] = ()) -> GraphClient:
+        from common.graph.client import GraphClient  # noqa: PLC0415 - loads MSAL and requests
+        from common.graph.http import GraphHttp, VerifiedSession  # noqa: PLC0415 - the same
+
         return GraphClient(credentials, GraphHttp(VerifiedSession(self.settings, cloud)), also=also)
 
     def graph_of(self, tenant: Tenant) -> GraphClient:
@@ -116,4 +127,6 @@ class Installation:
 
     @cached_property
     def _publisher(self) -> Publisher:
+        from common.broker.publisher import Publisher  # noqa: PLC0415 - loads pika
+
         return Publisher(self.settings, "console")

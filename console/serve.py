@@ -9,7 +9,7 @@ import click
 
 from common import logging
 from common.config import host_and_port, load
-from common.db import migrations
+from common.db import revisions
 from common.db.engine import Database
 from common.errors import DatabaseUnavailableError
 from common.listening import check_is_free
@@ -60,7 +60,7 @@ def command(*, bind: str | None, threads: str | None) -> None:
 def _look_at(database: Database, log: logging.Logger) -> None:
     """Say what keeps the address book from being read; it is waited for, unless it is of a newer version."""
     try:
-        if not migrations.is_up_to_date(database):
+        if not revisions.is_up_to_date(database):
             log.warning("database_not_up_to_date", advice="the worker brings it up to date when it starts")
     except DatabaseUnavailableError as error:
         log.warning("database_failed", error=str(error))

@@ -12,7 +12,8 @@ from common.broker.consumer import Consumer
 from common.broker.publisher import Publisher
 from common.config import Settings
 from common.db.engine import Database
-from common.db.migrations import is_up_to_date, upgrade
+from common.db.migrations import upgrade
+from common.db.revisions import is_up_to_date
 from worker.advance import Advancer
 from worker.clients import Clients
 from worker.commands import Commands

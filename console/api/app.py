@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from common import __version__, health, logging
 from common.clock import Clock, utc_now
 from common.db.engine import Database
-from common.db.migrations import is_up_to_date
+from common.db.revisions import is_up_to_date
 from common.errors import EntraSmsError, RetryLaterError
 from console.api import changes, contacts, groups, problems, reading, recipients, reports, tenants
 from console.api.answers import SECURITY, with_etag

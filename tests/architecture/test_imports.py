@@ -88,6 +88,16 @@ def test_the_webhook_gets_along_without_what_it_must_not_know() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("command", ["contacts", "recipients", "groups", "reports"])
+def test_a_command_that_reads_the_book_does_not_wait_for_libraries_that_it_has_no_use_for(command: str) -> None:
+    done = fresh_interpreter(
+        "import importlib, sys, console.cli, console.connection; importlib.import_module(f'console.{sys.argv[1]}'); "
+        "sys.exit(', '.join({'alembic', 'msal', 'requests', 'pika', 'flask'} & set(sys.modules)) or 0)",
+        command,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def fresh_interpreter(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -9,9 +9,10 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-from common.db import migrations
+from common.db import migrations, revisions
 from common.db.engine import Database
 from common.db.tables import metadata
 from common.errors import SettingsError
@@ -85,6 +86,12 @@ def test_a_failing_migration_leaves_the_database_as_it_was(empty: Database, monk
 
 def test_there_is_one_line_of_revisions() -> None:
     assert migrations.head() is not None
+
+
+def test_the_revisions_are_known_without_alembic_too() -> None:
+    theirs = ScriptDirectory.from_config(migrations.configuration()).walk_revisions()
+    assert revisions.known() == sorted(one.revision for one in theirs)
+    assert revisions.newest() == migrations.head()
 
 
 def test_a_database_of_a_newer_version_is_refused_with_what_to_do(empty: Database) -> None:

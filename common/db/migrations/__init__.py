@@ -1,4 +1,7 @@
-"""The schema's history (Alembic). Every process brings the database up to date when it starts."""
+"""The schema's history (Alembic). Every process brings the database up to date when it starts.
+
+Whether there is anything to do, `common.db.revisions` knows.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from common.db.engine import Database
-from common.errors import SettingsError
+from common.db.revisions import is_up_to_date
 
 HERE = Path(__file__).parent
 ADVISORY_LOCK = 0x656E7472615F736D
@@ -44,27 +47,6 @@ def upgrade_database(database: Database) -> None:
         config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-def is_up_to_date(database: Database) -> bool:
-    """Whether the database is at the newest revision; takes no lock.
-
-    Raises:
-        SettingsError: it was made by a newer version of this program.
-        DatabaseUnavailableError: it cannot be reached.
-    """
-    with database.read() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is not None and revision not in _known():
-        raise SettingsError(
-            f"The database has revision {revision}, which this version does not know: it was made by a newer one. "
-            "Run that version, or give ENTRA_SMS_DATABASE_URL another database."
-        )
-    return revision == head()
-
-
-def _known() -> set[str]:
-    return {one.revision for one in ScriptDirectory.from_config(configuration()).walk_revisions()}
 
 
 def head() -> str | None:
