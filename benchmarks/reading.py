@@ -100,7 +100,7 @@ def measure(effort: Effort) -> list[Figure]:
                 prepared = _prepare(database, plan)
                 database.close()
                 figures += _commands(database_url, prepared, plan, kind)
-                figures += _searches(run, database_url, prepared, plan, kind)
+                figures += _over_http(run, database_url, prepared, plan, kind)
     return figures
 
 
@@ -192,10 +192,15 @@ def _peak_mib(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def _searches(run: Run, database_url: str, prepared: Prepared, plan: Plan, kind: str) -> Iterator[Figure]:
-    say(f"  {kind}: search ...")
+def _over_http(run: Run, database_url: str, prepared: Prepared, plan: Plan, kind: str) -> Iterator[Figure]:
+    say(f"  {kind}: the HTTP API ...")
     typed = dict(SEARCHED) | {"a whole mail address": tuple(prepared.addresses)}
+    pages = {"100 contacts": "contacts", "1,000 recipients": f"recipients?group={prepared.outermost}"}
     with _api(run, database_url, prepared.large.tenant_id) as (port, key):
+        for what, path in pages.items():
+            took_ms = [_answered(port, key, prepared.large.tenant_id, path) for _ in range(plan.repetitions)]
+            title = f"{NAME}: the first {what} over HTTP, {kind}: first byte"
+            yield Figure.of(title, "ms", took_ms, against="nothing: a time", aim=FIRST_BYTE_MS)
         for what, words in typed.items():
             search = partial(_search, port, key, prepared.large.tenant_id)
             took = [[search(word) for word in words] for _ in range(plan.repetitions)]
@@ -206,13 +211,17 @@ def _searches(run: Run, database_url: str, prepared: Prepared, plan: Plan, kind:
 
 def _search(port: int, key: str, tenant_id: str, word: str) -> float:
     """Return the milliseconds until the first ten people are there."""
+    return _answered(port, key, tenant_id, f"contacts?{urlencode({'search': word, 'limit': 10})}")
+
+
+def _answered(port: int, key: str, tenant_id: str, path: str) -> float:
+    """Return the milliseconds until the first byte of an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    path = f"/v1/tenants/{tenant_id}/contacts?{urlencode({'search': word, 'limit': 10})}"
     began = time.perf_counter()
-    connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+    connection.request("GET", f"/v1/tenants/{tenant_id}/{path}", headers={"Authorization": f"Bearer {key}"})
     answer = connection.getresponse()
-    answer.read()
     took = 1000 * (time.perf_counter() - began)
+    answer.read()
     connection.close()
     if answer.status != 200:
         raise LocalServiceError(f"The HTTP API answered {answer.status}.")
