@@ -55,8 +55,8 @@ PLANS = {
     Effort.FULL: Plan(repetitions=9, changes=100, seconds_at_rate=20, small=10_000, large=500_000),
 }
 TENANTS, PEOPLE, GROUPS = 100, 200, 10
-SIZED_CHANGES = 20
-"""A repetition has so many changes for each size: as many rounds as a stream has at once."""
+SIZED_CHANGES = 8
+"""A repetition has so many changes for each size: as many rounds as a stream has before they have to wait."""
 
 
 @dataclass(frozen=True)

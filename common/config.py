@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         60.0, ge=2.0, le=3600.0, description="A worker that died releases its streams after this many seconds."
     )
-    worker_threads: int = Field(4, ge=1, le=64, description="Streams that one worker process advances at once.")
+    worker_threads: int = Field(16, ge=1, le=64, description="Streams that one worker process advances at once.")
     graph_timeout_seconds: float = Field(
         30.0, ge=1.0, le=300.0, description="Longest wait for one answer of Graph or the login service."
     )

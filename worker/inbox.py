@@ -19,6 +19,8 @@ from worker.leases import StreamKey
 
 BURST_ROUNDS = 20.0
 ROUNDS_A_SECOND = 1.0
+RELUCTANCE = 3
+"""How late a burst is slowed down: with a higher power the first rounds wait less and those after them more."""
 PILE = 50
 """So many requests of one stream wait at most as deliveries of their own: see `Inbox.take_pile`."""
 LOOK_SECONDS = 0.5
@@ -34,7 +36,11 @@ class Waiting:
 
 
 class Pace:
-    """Lets each stream have `BURST_ROUNDS` rounds at once, and one more each second."""
+    """Lets a stream have `BURST_ROUNDS` rounds in store and one more each second; the fewer it has, the more they wait.
+
+    So the first rounds of a burst follow each other at once, those of the first second within 0.3 s, and after a while
+    there is one a second. Spent at once, the store would be gone after half a second, in rounds for a change each.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -48,7 +54,11 @@ class Pace:
 
     def wait_seconds(self, key: StreamKey) -> float:
         """Return how long the next round of this stream should wait; 0 after any pause in the traffic."""
-        return max(0.0, (1.0 - self._tokens(key)) / ROUNDS_A_SECOND)
+        if key not in self._buckets:
+            return 0.0
+        since, tokens = self._buckets[key]
+        apart_seconds = (1.0 - tokens / BURST_ROUNDS) ** RELUCTANCE / ROUNDS_A_SECOND
+        return max(0.0, since + apart_seconds - self._clock())
 
     def _tokens(self, key: StreamKey) -> float:
         since, tokens = self._buckets.get(key, (self._clock(), BURST_ROUNDS))
