@@ -107,11 +107,12 @@ class Stage:
                 while True:
                     with lock:
                         number = next(numbers, None)
-                        if number is None:
-                            return
-                        at = began + number / RATE
-                        awaited, body = self.changes.change(companies[number % len(companies)], Stream.USERS)
+                    if number is None:
+                        return
+                    at = began + number / RATE
                     time.sleep(max(0.0, at - time.perf_counter()))
+                    with lock:  # not before: whoever asks Graph for another change would find this one as well
+                        awaited, body = self.changes.change(companies[number % len(companies)], Stream.USERS)
                     due[awaited] = at
                     post(self.port, body)
             except BaseException as error:  # noqa: BLE001 - told by the main thread
