@@ -28,9 +28,9 @@ smoke: $(READY) ## Run it under load and faults and compare in the end: SECONDS,
 chaos: $(READY) ## Strike it with faults of every kind at once and prove that nothing was lost: SECONDS, SEED, USERS, GROUPS
 	@$(BIN)/python -m tests.chaos $(options)
 
-test: $(READY) ## Run all tests, two files at a time: JOBS; ARGS goes to pytest, as in ARGS='-k phones'
+test: $(READY) ## Run all tests, three files at a time: JOBS; ARGS goes to pytest, as in ARGS='-k phones'
 	@$(BIN)/python -m deploy.local prepare
-	@$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile $(ARGS)
 
 test-long: $(READY) ## Play 5,000 random histories, then fuzz with 5,000 inputs a test (about 40 minutes): HISTORIES, EXAMPLES
 	@MODEL_HISTORIES=$(or $(HISTORIES),5000) FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) \
