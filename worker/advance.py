@@ -248,16 +248,13 @@ class Advancer:
             missing = sorted(announced - shown)[:OBJECT_IDS_LIMIT]
             if not missing or self._follow_ups.join(key, level, missing, utc_now()):
                 continue
+            # It cannot come back before its delay has passed from now on, however late its confirm is.
+            now = utc_now()
             request = SyncRequest(
-                key.tenant_id,
-                key.stream,
-                Reason.FOLLOW_UP,
-                utc_now(),
-                object_ids=tuple(missing),
-                follow_up=level + 1,
+                key.tenant_id, key.stream, Reason.FOLLOW_UP, now, object_ids=tuple(missing), follow_up=level + 1
             )
             self._publisher.publish(outgoing.request(request, delay_seconds=delay_seconds))
-            self._follow_ups.published(key, level, utc_now())
+            self._follow_ups.published(key, level, now)
 
     def _tell_the_people_stream(self, key: StreamKey, tenant: Tenant) -> None:
         """Have the people's stream follow what the groups of the scope reach now; without this the poll does."""

@@ -565,6 +565,28 @@ def test_follow_ups_that_come_close_together_share_a_message_and_nobody_is_forgo
     assert (both["object_ids"], both["follow_up"]) == (sorted([CLEO, DORA]), 2)
 
 
+def test_who_shares_a_message_whose_confirm_is_late_is_not_forgotten(
+    synced: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced.graph.on("live", page(end="live"))
+    advancer, key, clock = synced.advancer(), key_of(synced), [utc_now()]
+    monkeypatch.setattr("worker.advance.utc_now", lambda: clock[0])
+    publish = synced.publisher.publish
+
+    def publish_late(*sent: Any, **how: Any) -> None:
+        publish(*sent, **how)
+        clock[0] += timedelta(seconds=2)  # RabbitMQ has it, and counts its delay already
+
+    monkeypatch.setattr(synced.publisher, "publish", publish_late)
+    taken_at = clock[0]
+    advancer.advance(key, [synced.request(object_ids=(CLEO,))])
+    advancer.advance(key, [synced.request(object_ids=(DORA,))])
+    clock[0] = taken_at + timedelta(seconds=15)
+    advancer.advance(key, [synced.request(object_ids=(CLEO,), follow_up=1)])
+    [_, both] = synced.publisher.bodies
+    assert (both["object_ids"], both["follow_up"]) == (sorted([CLEO, DORA]), 2)
+
+
 def test_who_could_not_be_published_shares_no_message(synced: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     synced.graph.on("live", page(end="live"))
     advancer, key = synced.advancer(), key_of(synced)
