@@ -17,11 +17,12 @@ from common.messages import Reason, Stream
 from tests.support.bench import settings
 from tests.support.book import Book, book, guid
 from tests.support.eventually import eventually
+from tests.support.leases import acquire
 from tests.support.recording_publisher import RecordingPublisher
 from worker import access, leases
 from worker.book import Writer
 from worker.commands import Commands
-from worker.leases import Lease, StreamKey, Wishes
+from worker.leases import Lease, StreamKey
 
 STAFF = guid("staff")
 
@@ -35,7 +36,7 @@ def found(postgresql_url: str) -> Iterator[Book]:
 
 
 def taken(made: Book, stream: Stream) -> Lease:
-    lease = leases.acquire(made.database, StreamKey(made.tenant_id, stream), "one", 60.0, Wishes())
+    lease = acquire(made.database, StreamKey(made.tenant_id, stream), "one")
     assert lease is not None
     return lease
 

@@ -16,7 +16,9 @@ from common.db import tenants
 from common.errors import BadPageError, EntraSmsError
 from common.graph.answers import GraphRefusedError
 from common.graph.client import GraphClient
+from common.graph.resources import fingerprint
 from common.messages import Stream
+from common.scope import EVERYBODY
 from tests.support.bench import Bench, settings
 from tests.support.book import book, guid
 from tests.support.lying_graph import Answer, LyingGraph, lying_graph
@@ -135,7 +137,8 @@ def test_a_foreign_link_in_the_database_is_not_followed(bench: Bench, graph: Lyi
 def test_a_foreign_link_of_a_full_round_in_the_database_begins_it_again(
     bench: Bench, graph: LyingGraph, foreign: str
 ) -> None:
-    bench.book.stream(Stream.USERS, full_began_at=utc_now(), full_reason="operator", full_link=foreign, generation=1)
+    under_way = {"full_began_at": utc_now(), "full_reason": "operator", "full_link": foreign, "generation": 1}
+    bench.book.stream(Stream.USERS, fingerprint=fingerprint(Stream.USERS, "PL", EVERYBODY), **under_way)
     graph.answers[DELTA] = page(person(ANNA), deltaLink=f"{graph.url}{DELTA}?$deltatoken=1")
     bench.advance()
     assert (bench.row()["full_began_at"], bench.row()["generation"]) == (None, 2)
