@@ -18,27 +18,28 @@ TEXTS = st.sampled_from(["a", "b", None])
 
 @dataclass
 class Model:
-    """The rules, an entry at a time: nothing is guessed, nothing is made of a part of somebody unknown."""
+    """The rules: nothing is guessed, nothing is made of a part of somebody unknown.
+
+    Who was removed and is back on one page is a new contact if the page tells him whole; if only a part, he stays.
+    """
 
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, Any] = field(default_factory=dict)
     edges: set[tuple[str, str]] = field(default_factory=set)
 
     def users(self, page: list[Entry]) -> None:
-        parts: dict[str, dict[str, Any]] = {}
-        for entry in page:
-            if "@removed" in entry:
-                self.people.pop(entry["id"], None)
-                parts.pop(entry["id"], None)
-                continue
-            said = {COLUMNS[name]: entry[name] for name in COLUMNS if name in entry}
-            known = self.people.get(entry["id"])
-            part = parts.setdefault(entry["id"], {})
-            part |= said
-            if known is not None:
-                known |= said
-            elif any("userPrincipalName" in one and one["userPrincipalName"] for one in of(page, entry)):
-                self.people[entry["id"]] = dict.fromkeys(COLUMNS.values()) | part
+        for one in {entry["id"] for entry in page}:
+            entries = [entry for entry in page if entry["id"] == one]
+            removals = [number for number, entry in enumerate(entries) if "@removed" in entry]
+            told = entries[removals[-1] + 1 :] if removals else entries
+            part = {COLUMNS[name]: entry[name] for entry in told for name in COLUMNS if name in entry}
+            is_whole = any(entry.get("userPrincipalName") for entry in told)
+            if not told or (removals and is_whole):
+                self.people.pop(one, None)
+            if one in self.people:
+                self.people[one] |= part
+            elif is_whole:
+                self.people[one] = dict.fromkeys(COLUMNS.values()) | part
 
     def groups_page(self, page: list[Entry]) -> None:
         for entry in page:

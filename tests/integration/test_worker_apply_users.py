@@ -187,6 +187,14 @@ def test_removed_and_back_in_one_page_is_a_removal_and_a_new_contact(pen: Pen) -
     assert pen.feed()[1:] == [("contact.removed", ANNA), ("contact.added", ANNA)]
 
 
+def test_removed_and_back_in_part_stays_and_is_read_himself(pen: Pen) -> None:
+    pen.users(person(ANNA, surname="Nowak"))
+    pen.users(gone(ANNA), {"id": ANNA, "mail": "a@x.example"})
+    assert (pen.contact(ANNA)["surname"], pen.contact(ANNA)["mail"]) == ("Nowak", "a@x.example")
+    assert pen.feed()[1:] == [("contact.changed", ANNA, ["mail"])]
+    assert ("users", ANNA, "object") in pen.noted()
+
+
 def test_there_and_removed_in_one_page_is_removed(pen: Pen) -> None:
     pen.users(person(ANNA), gone(ANNA))
     assert pen.contact(ANNA) is None
