@@ -18,7 +18,7 @@ from deploy.local.postgres import Cluster
 from deploy.local.runs import Run
 from tests.support import database
 from tests.support import mortal_broker as mortal
-from tests.support.broker import Vhost, vhost_for
+from tests.support.broker import Vhost, Vhosts, vhosts_of
 from tests.support.mortal_broker import MortalBroker
 
 _SCRUBBED = re.compile(
@@ -49,10 +49,16 @@ def rabbitmq(local_run: Run, pytestconfig: pytest.Config) -> Broker:
     return broker.start(local_run, fresh=True, environ=pytestconfig.stash[_given])
 
 
+@pytest.fixture(scope="session")
+def vhosts(rabbitmq: Broker) -> Iterator[Vhosts]:
+    with vhosts_of(rabbitmq) as vhosts:
+        yield vhosts
+
+
 @pytest.fixture
-def vhost(rabbitmq: Broker, request: pytest.FixtureRequest) -> Iterator[Vhost]:
+def vhost(vhosts: Vhosts, request: pytest.FixtureRequest) -> Iterator[Vhost]:
     """A fresh vhost of this test alone."""
-    with vhost_for(rabbitmq, request.node.name) as vhost:
+    with vhosts.lent(request.node.name) as vhost:
         yield vhost
 
 

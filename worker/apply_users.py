@@ -30,8 +30,8 @@ def apply_users(writer: Writer, items: Sequence[Item]) -> None:
 
     Who is not in the tenant's scope is not stored, and erased if he was. A removed user is erased, unless the removal
     guard keeps him for now; the edges to him stay (ids only) for the case that he is restored. A restored user comes
-    back with them, and the groups concerned are noted to be read, since Graph reports nothing there. Who was removed and
-    is back on one page is a new contact if the page tells him whole; if only a part, he stays, and is read himself.
+    back with them, and the groups concerned are noted to be read, since Graph reports nothing there. Whom one page
+    removes and brings back is a new contact if it tells him whole; if only a part, he stays and is read himself.
     """
     held = _held(writer, [item.object_id for item in items])
     belongs = _belonging(writer, items)

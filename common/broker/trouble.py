@@ -23,7 +23,11 @@ RESET_AT_ONCE = ("getpeername() failed", "Expected self conn=")
 """What pika says in a ValueError or a failed assertion when a connection ends before it has looked at it."""
 
 PRECONDITION_FAILED = 406
-REFUSALS = {403: "it refuses the user or the password", 530: "it has no such vhost, or does not let the user in"}
+REFUSALS = {
+    403: "it refuses the user or the password",
+    530: "it has no such vhost, or does not let the user in",
+    541: "something in it failed (INTERNAL_ERROR), and its own log says what; if that lasts, start RabbitMQ anew",
+}
 SILENCE = "it does not answer"
 REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((ProbableAuthenticationError,), REFUSALS[403]),

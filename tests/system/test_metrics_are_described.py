@@ -18,7 +18,7 @@ from common.messages import Mode, Stream
 from deploy.local.ports import Reservation
 from deploy.local.runs import Run
 from deploy.local.system import System
-from tests.support.broker import vhost_for
+from tests.support.broker import Vhosts
 from tests.support.database import copied_sqlite
 from tests.support.eventually import eventually
 from tests.support.promql import NotUnderstoodError, named
@@ -74,12 +74,12 @@ class Exposed:
 
 @pytest.fixture(scope="module")
 def exposed(
-    rabbitmq: Any, _sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    vhosts: Vhosts, _sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Exposed]:
     """The metrics of the real processes after a first sync, a change and its notification."""
     folder = tmp_path_factory.mktemp("metrics")
     with (
-        vhost_for(rabbitmq, request.module.__name__) as vhost,
+        vhosts.lent(request.module.__name__) as vhost,
         Run.claim("system", var=folder) as run,
         Reservation(2) as reservation,
     ):
