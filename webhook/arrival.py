@@ -1,6 +1,6 @@
-"""Whether a request is all there: only then it gets a thread, so that slow clients cost none.
+"""Whether a request is all there: only then it is served, so that slow clients cost no thread.
 
-It is not parsed here. What cannot be judged gets its thread, and there the server's own parser says what is wrong.
+It is not parsed here. What cannot be judged gets a thread, and there the server's own parser says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _NO_CHUNK = re.compile(rb"[0-9a-f]*[^0-9a-f;\r\n \t]", re.IGNORECASE)
 _ASKS_FIRST = re.compile(rb"\r\nexpect:", re.IGNORECASE)
 
 
-def needs_a_thread(received: bytes | bytearray) -> bool:
-    """Tell whether a thread that reads the request that begins with `received` has nothing to wait for."""
+def has_arrived(received: bytes | bytearray) -> bool:
+    """Tell whether who serves the request that begins with `received` has nothing to wait for, or cannot know it."""
     if len(received) >= JUDGED_BYTES_LIMIT:
         return True
     end = received.find(_END_OF_HEAD)
@@ -33,8 +33,8 @@ def needs_a_thread(received: bytes | bytearray) -> bool:
     return length is None or len(received) >= end + 4 + int(length[1])
 
 
-def is_refusable(received: bytes | bytearray) -> bool:
-    """Tell whether `received`, which needs a thread, is one whole notification, and so can be refused unread.
+def is_notification(received: bytes | bytearray) -> bool:
+    """Tell whether `received`, which has arrived, is one whole notification: it can be refused, and waits for nothing.
 
     Not the handshake, which is seldom and cannot be made up for; not the question for health; nothing of which more
     may follow.

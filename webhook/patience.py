@@ -1,8 +1,12 @@
-"""Who gets a thread, and for how long: a slow client must not keep what all the others need.
+"""Who is served when, by which thread, and for how long: a slow client must not keep what all the others need.
 
 A connection is read without a thread's waiting until its request is all there (`webhook.arrival`). gunicorn's own
 worker gives a thread to each connection at once, and lets its client keep it for ever. And no thread waits for
 RabbitMQ: an answer that is not known yet (`webhook.later`) is sent when it is.
+
+So nothing in a notification waits, and the thread that waits for all connections serves it itself. With a thread of
+the pool for each, up to sixteen took turns at the interpreter, 5 ms each, and that one, which reads and answers, came
+late among them. The pool has what takes long: the TLS of a new connection, large bodies, what cannot be judged.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from gunicorn.workers import gthread  # type: ignore[import-untyped]
 
 from common import logging
-from webhook.arrival import JUDGED_BYTES_LIMIT, is_refusable, needs_a_thread
+from webhook.arrival import JUDGED_BYTES_LIMIT, has_arrived, is_notification
 
 if TYPE_CHECKING:
     from webhook.later import Awaited  # with it come the metrics, which must not be imported before the fork
@@ -37,7 +41,7 @@ PRESSED_SECONDS = 3.0
 """The same while others wait for a thread. A request that is all there has one for half of that, so it is never cut."""
 
 WAIT_SECONDS = 0.1
-"""A notification that has waited for longer until a thread takes it is refused, which costs little."""
+"""A notification that has waited for longer until its turn comes is refused, which costs little."""
 
 _MALFORMED = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
@@ -55,12 +59,14 @@ log = logging.get("webhook")
 
 
 class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """A threaded worker in which a request has a thread only once it is all there."""
+    """A worker that serves a request only once it is all there, and a notification without a thread of its own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._began: dict[gthread.TConn, float] = {}
         self._awaited: dict[gthread.TConn, tuple[wsgi.Response, Awaited]] = {}
+        self._served_here: Any = None
+        """The connection that the thread that waits for nobody serves right now, and must not wait for."""
         self._calls: deque[Callable[[], None]] = deque()
         self._is_called = False
         self._turn_began_at = 0.0
@@ -75,23 +81,52 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
             key.data(key.fileobj)
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
-        """Give a connection a thread, but a new one only once its first bytes are there."""
-        if conn.initialized or conn.data_ready:
-            self._found_at[conn] = self._turn_began_at
-            handled = self.tpool.submit(self.handle, conn)
-            handled.add_done_callback(lambda done: self._call_soon(functools.partial(self.finish_request, conn, done)))
-            return
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self.on_pending_socket_readable, conn))
+        """Serve a connection on which there is something to read; a new one only once its first bytes are there."""
+        if conn.initialized:
+            self._serve(conn)
+        elif conn.data_ready:
+            self._give_a_thread(conn)
+        else:
+            conn.sock.setblocking(False)
+            conn.set_timeout()
+            self.pending_conns.append(conn)
+            readable = functools.partial(self.on_pending_socket_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
+    def _serve(self, conn: gthread.TConn) -> None:
+        """Serve a whole notification here and now; wait for more if it is not all there; else give it a thread."""
+        done: Future[Any] = Future()
+        self._began.setdefault(conn, time.monotonic())
+        try:
+            waits = self._waits_for_more(conn)
+            if not waits and conn.data_ready and not is_notification(conn.parser.unreader.buf.getvalue()):
+                self._give_a_thread(conn)
+                return
+            self._served_here = conn
+            done.set_result(self._handled(conn, waits, time.monotonic() - self._turn_began_at))
+        except Exception as error:  # as in a thread of the pool: this connection is closed, and the others go on
+            log.exception("webhook_failed")
+            self._began.pop(conn, None)
+            done.set_exception(error)
+        finally:
+            self._served_here = None
+        self.finish_request(conn, done)
+
+    def _give_a_thread(self, conn: gthread.TConn) -> None:
+        self._found_at[conn] = self._turn_began_at
+        handled = self.tpool.submit(self.handle, conn)
+        handled.add_done_callback(lambda done: self._call_soon(functools.partial(self.finish_request, conn, done)))
 
     def handle(self, conn: gthread.TConn) -> Any:
-        """Take what has arrived, and go on only when it is a whole request; else wait for more without a thread."""
+        """Take what has arrived, on a thread of the pool."""
         now = time.monotonic()
         waited_seconds = now - self._found_at.pop(conn, now)
         self._began.setdefault(conn, now)
-        if self._waits_for_more(conn) and self.alive:
+        return self._handled(conn, self._waits_for_more(conn), waited_seconds)
+
+    def _handled(self, conn: gthread.TConn, waits: bool, waited_seconds: float) -> Any:
+        """Go on only when there is a whole request; else have the connection wait for more without a thread."""
+        if waits and self.alive:
             return gthread._DEFER  # noqa: SLF001 - how gunicorn says "wait for this connection"
         try:
             if conn.data_ready and waited_seconds > WAIT_SECONDS and self._refuse(conn):
@@ -103,7 +138,7 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
     def _refuse(self, conn: gthread.TConn) -> bool:
         """Answer a notification with 503, unread: Graph sends it again. False for what is none, which is served."""
         received = conn.parser.unreader.take_buffered()
-        if not is_refusable(received):
+        if not is_notification(received):
             conn.parser.unreader.unread(received)
             return False
         conn.sock.settimeout(PRESSED_SECONDS)
@@ -128,6 +163,9 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         if hasattr(answer, "when_known"):
             self._awaited[conn] = response, answer
             return True
+        if self._served_here is conn:
+            conn.sock.setblocking(False)
+            return _sent_at_once(response, answer)
         return _send(response, answer)
 
     def finish_request(self, conn: gthread.TConn, fs: Future[Any]) -> None:
@@ -153,14 +191,12 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
             self._calls.popleft()()
 
     def _answer(self, conn: gthread.TConn) -> None:
-        """Send an answer that is known now, on the thread that waits for nobody: a client that does not read is cut."""
+        """Send an answer that is known now, on the thread that waits for nobody."""
         response, answer = self._awaited.pop(conn)
         done: Future[bool] = Future()
         try:
             conn.sock.setblocking(False)
-            done.set_result(_send(response, answer))
-        except OSError:
-            done.set_result(False)
+            done.set_result(_sent_at_once(response, answer))
         except Exception:
             log.exception("webhook_failed")  # and the others are answered all the same
             done.set_result(False)
@@ -194,7 +230,7 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         try:
             if self.cfg.is_ssl:
                 conn.sock.do_handshake()  # at once when it is over already
-            while not needs_a_thread(received):
+            while not has_arrived(received):
                 piece = conn.sock.recv(JUDGED_BYTES_LIMIT)
                 if not piece:
                     return False
@@ -242,6 +278,14 @@ def _send(response: wsgi.Response, answer: Iterable[bytes]) -> bool:
         if hasattr(answer, "close"):
             answer.close()
     return not response.should_close()
+
+
+def _sent_at_once(response: wsgi.Response, answer: Iterable[bytes]) -> bool:
+    """Send an answer without waiting; a client that reads none, and so has no room for it, is cut."""
+    try:
+        return _send(response, answer)
+    except OSError:
+        return False
 
 
 def _cut(conn: gthread.TConn) -> None:

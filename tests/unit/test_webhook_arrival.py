@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.arrival import JUDGED_BYTES_LIMIT, is_refusable, needs_a_thread
+from webhook.arrival import JUDGED_BYTES_LIMIT, has_arrived, is_notification
 
 BEGINNING = b"POST /graph/notifications HTTP/1.1\r\nHost: a\r\n"
 REQUESTS = {
@@ -17,9 +17,9 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("what", list(REQUESTS))
-def test_a_request_needs_a_thread_at_its_last_byte_and_not_before(what: str) -> None:
+def test_a_request_has_arrived_with_its_last_byte_and_not_before(what: str) -> None:
     request = REQUESTS[what]
-    assert [needs_a_thread(request[:end]) for end in range(len(request) + 1)] == [False] * len(request) + [True]
+    assert [has_arrived(request[:end]) for end in range(len(request) + 1)] == [False] * len(request) + [True]
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_a_request_needs_a_thread_at_its_last_byte_and_not_before(what: str) -> 
         BEGINNING + b"Content-Length: 100000\r\n\r\n" + b" " * JUDGED_BYTES_LIMIT,
     ],
 )
-def test_what_cannot_be_judged_or_waits_for_us_needs_a_thread(received: bytes) -> None:
-    assert needs_a_thread(received)
+def test_what_cannot_be_judged_or_waits_for_us_has_arrived(received: bytes) -> None:
+    assert has_arrived(received)
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", BEGINNING, BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n"]))
 def test_whatever_arrives_is_judged(received: bytes, beginning: bytes) -> None:
-    assert needs_a_thread(beginning + received) in (True, False)
+    assert has_arrived(beginning + received) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_whatever_arrives_is_judged(received: bytes, beginning: bytes) -> None:
     ],
 )
 def test_only_one_whole_notification_can_be_refused_unread(received: bytes, expected: bool) -> None:
-    assert is_refusable(received) is expected
+    assert is_notification(received) is expected

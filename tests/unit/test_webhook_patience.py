@@ -4,6 +4,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn
+from structlog.testing import capture_logs
 
+from webhook.arrival import JUDGED_BYTES_LIMIT
 from webhook.group_commit import Group
 from webhook.later import Awaited
 from webhook.metrics import Metrics
@@ -144,3 +148,107 @@ def test_who_has_not_waited_long_and_who_asks_something_else_is_served(
 ) -> None:
     assert Serving(accepting).keeps(connection, sent, waited_seconds=waited_seconds)
     assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+
+
+# What needs no thread
+
+
+class Alone(Serving):
+    """Without a pool, and with a poller that only says what it was asked to watch."""
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        super().__init__(application)
+        self.given_threads: list[TConn] = []
+        self.tpool = SimpleNamespace(submit=self._submitted)
+        self.poller = SimpleNamespace(register=lambda *_: None)
+        self._turn_began_at = time.monotonic()
+
+    def _submitted(self, _handle: Any, conn: TConn) -> "Future[Any]":
+        self.given_threads.append(conn)
+        return Future()
+
+    def finds(self, connection: "Connection", sent: bytes) -> None:
+        """Find that something came on a connection that was there before."""
+        connection.client.sendall(sent)
+        self.enqueue_req(self._known(connection))
+
+    def _known(self, connection: "Connection") -> TConn:
+        self.conn = TConn(self.cfg, connection.sock, ("127.0.0.1", 1), ("127.0.0.1", 2))
+        self.conn.initialized = True
+        self.conn.parser = get_parser(self.cfg, connection.sock, self.conn.client)
+        self.nr_conns += 1
+        return self.conn
+
+
+def test_a_whole_notification_is_served_without_a_thread_and_the_connection_stays(connection: Connection) -> None:
+    worker = Alone(accepting)
+    worker.finds(connection, POST % b"")
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+    assert (list(worker.keepalived_conns), worker.given_threads, worker._began) == ([worker.conn], [], {})
+
+
+def test_of_a_notification_that_is_not_all_there_the_rest_is_awaited_without_a_thread(connection: Connection) -> None:
+    worker = Alone(accepting)
+    worker.finds(connection, (POST % b"")[:-1])
+    assert (list(worker.pending_conns), worker.given_threads) == ([worker.conn], [])
+    assert worker.conn in worker._began  # so that it is cut if the rest does not come
+    connection.client.sendall(b"}")
+    worker.pending_conns.clear()
+    worker.enqueue_req(worker.conn)
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST % b"?validationToken=a",
+        b"GET /health/live HTTP/1.1\r\n\r\n",
+        (POST % b"") + b"POST ",
+        b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b" " * JUDGED_BYTES_LIMIT,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_anything_else_gets_a_thread(connection: Connection, sent: bytes) -> None:
+    worker = Alone(accepting)
+    worker.finds(connection, sent)
+    assert worker.given_threads == [worker.conn]
+    assert said_to(connection) == b""
+
+
+def test_a_notification_that_came_late_in_a_long_turn_is_refused(connection: Connection) -> None:
+    worker = Alone(accepting)
+    worker.wsgi.extensions = {"metrics": Metrics()}  # type: ignore[attr-defined]
+    worker._turn_began_at -= WAIT_SECONDS + 1
+    worker.finds(connection, POST % b"")
+    assert said_to(connection).startswith(b"HTTP/1.1 503 ")
+
+
+def fill(sock: socket.socket) -> None:
+    """Send until there is no room for more."""
+    sock.setblocking(False)
+    try:
+        while True:
+            sock.send(b"." * 65_536)
+    except BlockingIOError:
+        return
+
+
+def test_a_client_that_reads_no_answers_keeps_nobody_waiting(connection: Connection) -> None:
+    worker = Alone(accepting)
+    fill(connection.sock)
+    worker.finds(connection, POST % b"")
+    assert (list(worker.keepalived_conns), worker.nr_conns) == ([], 0)
+
+
+def test_a_connection_that_makes_the_worker_fail_is_closed_and_no_more(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_received: bytes) -> bool:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("webhook.patience.has_arrived", fail)
+    worker = Alone(accepting)
+    with capture_logs() as said:
+        worker.finds(connection, POST % b"")
+    assert [line["event"] for line in said] == ["webhook_failed"]
+    assert (worker._began, worker.nr_conns) == ({}, 0)
