@@ -36,6 +36,7 @@ NAME = "webhook"
 DESCRIPTION = "notifications that are answered when RabbitMQ has confirmed, against a Flask view that only answers."
 
 FLOOR = "a Flask view that only answers, in the same gunicorn"
+STOCK = "the same view, with gunicorn's own threads instead of `webhook/patience.py`"
 CONNECTIONS = (1, 16, 64, 256)
 MOST = 256
 OPEN_CONNECTIONS = 1_800
@@ -91,6 +92,7 @@ class Stage:
     broker_pid: int | None
     webhook: Server
     floor: Server
+    stock: Server
     one: Requests
     many: Requests
 
@@ -100,7 +102,7 @@ class Stage:
         load = post(server.port)
         after = server.cpu_seconds(), self._broker_seconds()
         messages = self._empty()
-        if server is not self.floor and not messages:
+        if server is self.webhook and not messages:
             raise LocalServiceError("Nothing is in the queue of what the webhook has answered with 202.")
         return Turn(load, after[0] - before[0], after[1] - before[1])
 
@@ -119,14 +121,18 @@ def stage(run: Run, tree: Path = ROOT) -> Iterator[Stage]:
     node = broker.start(run, fresh=True)
     record = PidFile(run.directory / "pids" / "rabbitmq.json").read()
     state = ClientStates.from_settings(config.load({"ENTRA_SMS_SECRET_KEY": SECRET_KEY})).make(TENANT, Stream.USERS)
-    with vhost_for(node, NAME) as vhost, Reservation(2) as ours, Reservation(2) as others:
-        target = Target("127.0.0.1", ours.ports[0], "", TENANT, state)
-        floor_target = Target("127.0.0.1", others.ports[0], "", TENANT, state)
+    with vhost_for(node, NAME) as vhost, Reservation(2) as ours, Reservation(2) as others, Reservation(2) as stocks:
+        target, floor_target, stock_target = (
+            Target("127.0.0.1", reservation.ports[0], "", TENANT, state) for reservation in (ours, others, stocks)
+        )
+        view = "benchmarks.webhook_floor:app"
+        floor = partial(webhook_servers.start, application=view, amqp_url=vhost.url, tree=ROOT)
         yield Stage(
             vhost.url,
             record.identity.pid if record else None,
             webhook_servers.start(run, ours, target, "webhook.wsgi:app", vhost.url, tree),
-            webhook_servers.start(run, others, floor_target, "benchmarks.webhook_floor:app", vhost.url, ROOT),
+            floor(run, others, floor_target),
+            floor(run, stocks, stock_target, options=("--worker-class", "gthread")),
             Requests.made(run.directory / "one.http", target, 1),
             Requests.made(run.directory / "many.http", target, ITEMS),
         )
@@ -141,7 +147,7 @@ def measure(effort: Effort) -> list[Figure]:
 
 
 def _warm_up(found: Stage) -> None:
-    for server in (found.webhook, found.floor):
+    for server in (found.webhook, found.floor, found.stock):
         found.play(server, partial(loads.as_fast_as_it_answers, requests=found.one, connections=16, seconds=2))
 
 
@@ -149,11 +155,19 @@ def _closed(found: Stage, plan: Plan) -> Iterator[Figure]:
     for connections in plan.connections:
         say(f"  As fast as it answers, over {connections} connections ...")
         turns = take_turns(_arms(found, found.one, connections, plan.seconds), plan.repetitions)
+        rates = {name: [turn.rate for turn in those] for name, those in turns.items()}
         yield Figure.of(
             f"{NAME}: requests a second over {connections} connections",
             "times the floor",
-            ratios([turn.rate for turn in turns["webhook"]], [turn.rate for turn in turns["floor"]]),
+            ratios(rates["webhook"], rates["floor"]),
             against=FLOOR,
+            aim=at_least(0.7) if connections in (16, MOST) else None,
+        )
+        yield Figure.of(
+            f"{NAME}: requests a second over {connections} connections, plain floor",
+            "times the floor",
+            ratios(rates["webhook"], rates["stock"]),
+            against=STOCK,
             aim=at_least(0.7) if connections in (16, MOST) else None,
         )
         if connections == MOST:
@@ -243,4 +257,5 @@ def _arms(found: Stage, requests: Requests, connections: int, seconds: float) ->
     return {
         "webhook": partial(found.play, found.webhook, post),
         "floor": partial(found.play, found.floor, post),
+        "stock": partial(found.play, found.stock, post),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,23 @@ class Server:
             connection.close()
 
 
-def start(run: Run, reservation: Reservation, target: Target, application: str, amqp_url: str, tree: Path) -> Server:
-    """Return a server that takes notifications; `tree` is the folder with the code it runs."""
+def start(
+    run: Run,
+    reservation: Reservation,
+    target: Target,
+    application: str,
+    amqp_url: str,
+    tree: Path,
+    options: Sequence[str] = (),
+) -> Server:
+    """Return a server that takes notifications; `tree` is the folder with the code it runs, `options` gunicorn's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ENTRA_SMS_")} | {
         "ENTRA_SMS_SECRET_KEY": SECRET_KEY,
         "ENTRA_SMS_AMQP_URL": amqp_url,
         "ENTRA_SMS_WEBHOOK_BIND": f"127.0.0.1:{target.port}",
         "ENTRA_SMS_METRICS_BIND": f"127.0.0.1:{reservation.ports[-1]}",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", application]
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", *options, application]
     server = Server(run.start(f"server-{target.port}", command, env=environment, cwd=tree), target.port)
     body = notification(target, object_id(0, 1))
     eventually(lambda: server.answers(body), within_seconds=_START_SECONDS, despite=(OSError,), what=application)
