@@ -77,9 +77,10 @@ def test_a_worker_killed_between_pages_of_the_first_sync_is_replaced_and_the_syn
 ) -> None:
     slow_pages = ("--knob", "users_page_size=10", "--knob", "slow_response=1", "--knob", "slow_response_seconds=0.2")
     system.start_simulator(users=300, groups=10, options=slow_pages)
+    # Polls come between the pages, and there are the more of them the longer it takes.
     unpolled = {
         "ENTRA_SMS_POLL_SECONDS": "3600"
-    }  # polls would be asked between the pages, more of them the longer it takes
+    }
     worker = system.start_worker("worker-1", **unpolled)
     system.add_tenant()
     users = "SELECT * FROM streams WHERE stream = 'users'"
