@@ -78,9 +78,7 @@ def test_a_worker_killed_between_pages_of_the_first_sync_is_replaced_and_the_syn
     slow_pages = ("--knob", "users_page_size=10", "--knob", "slow_response=1", "--knob", "slow_response_seconds=0.2")
     system.start_simulator(users=300, groups=10, options=slow_pages)
     # Polls come between the pages, and there are the more of them the longer it takes.
-    unpolled = {
-        "ENTRA_SMS_POLL_SECONDS": "3600"
-    }
+    unpolled = {"ENTRA_SMS_POLL_SECONDS": "3600"}
     worker = system.start_worker("worker-1", **unpolled)
     system.add_tenant()
     users = "SELECT * FROM streams WHERE stream = 'users'"
@@ -102,7 +100,7 @@ def test_a_worker_killed_between_pages_of_the_first_sync_is_replaced_and_the_syn
     assert [one["reason"] for one in first_rounds] == ["first_sync"]
     pages = first_rounds[0]["pages"]
     asked = system.simulated().call("GET", "statistics")["requests"]["GET /v1.0/users/delta"]["200"]
-    # A page in hand and one ahead of it may have been fetched and not stored; the access check and a live round come on top.
+    # A page in hand and one ahead of it may have been fetched and not stored; the access check comes on top.
     assert asked < pages + killed_at["full_pages"], (
         f"the pages stored before the kill were read again: {asked}, {pages}"
     )
