@@ -129,22 +129,22 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         if waits and self.alive:
             return gthread._DEFER  # noqa: SLF001 - how gunicorn says "wait for this connection"
         try:
-            if conn.data_ready and waited_seconds > WAIT_SECONDS and self._refuse(conn):
-                return True
-            return super().handle(conn) if conn.data_ready else False
+            if not conn.data_ready:
+                return False
+            if waited_seconds > WAIT_SECONDS and is_notification(conn.parser.unreader.buf.getvalue()):
+                return self._refuse(conn)
+            return super().handle(conn)
         finally:
             self._began.pop(conn, None)
 
     def _refuse(self, conn: gthread.TConn) -> bool:
-        """Answer a notification with 503, unread: Graph sends it again. False for what is none, which is served."""
-        received = conn.parser.unreader.take_buffered()
-        if not is_notification(received):
-            conn.parser.unreader.unread(received)
-            return False
-        conn.sock.settimeout(PRESSED_SECONDS)
+        """Answer a notification with 503, unread: Graph sends it again; tell whether the connection stays."""
+        conn.parser.unreader.take_buffered()
+        conn.sock.settimeout(0 if self._served_here is conn else PRESSED_SECONDS)
         try:
             conn.sock.sendall(_OVERLOADED)
         except OSError:
+            _cut(conn)
             return False
         self.wsgi.extensions["metrics"].posts.labels("overloaded").inc()
         now = time.monotonic()
@@ -165,7 +165,7 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
             return True
         if self._served_here is conn:
             conn.sock.setblocking(False)
-            return _sent_at_once(response, answer)
+            return _sent_at_once(conn, response, answer)
         return _send(response, answer)
 
     def finish_request(self, conn: gthread.TConn, fs: Future[Any]) -> None:
@@ -196,7 +196,7 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         done: Future[bool] = Future()
         try:
             conn.sock.setblocking(False)
-            done.set_result(_sent_at_once(response, answer))
+            done.set_result(_sent_at_once(conn, response, answer))
         except Exception:
             log.exception("webhook_failed")  # and the others are answered all the same
             done.set_result(False)
@@ -280,11 +280,12 @@ def _send(response: wsgi.Response, answer: Iterable[bytes]) -> bool:
     return not response.should_close()
 
 
-def _sent_at_once(response: wsgi.Response, answer: Iterable[bytes]) -> bool:
+def _sent_at_once(conn: gthread.TConn, response: wsgi.Response, answer: Iterable[bytes]) -> bool:
     """Send an answer without waiting; a client that reads none, and so has no room for it, is cut."""
     try:
         return _send(response, answer)
     except OSError:
+        _cut(conn)  # else gunicorn would wait for two seconds until it reads
         return False
 
 

@@ -233,10 +233,14 @@ def fill(sock: socket.socket) -> None:
         return
 
 
-def test_a_client_that_reads_no_answers_keeps_nobody_waiting(connection: Connection) -> None:
+@pytest.mark.parametrize("late_seconds", [0.0, WAIT_SECONDS + 1])
+def test_a_client_that_reads_no_answers_keeps_nobody_waiting(connection: Connection, late_seconds: float) -> None:
     worker = Alone(accepting)
+    worker._turn_began_at -= late_seconds
     fill(connection.sock)
-    worker.finds(connection, POST % b"")
+    with capture_logs() as said:
+        worker.finds(connection, POST % b"")
+    assert [line["event"] for line in said] == ["slow_client_cut"]
     assert (list(worker.keepalived_conns), worker.nr_conns) == ([], 0)
 
 
