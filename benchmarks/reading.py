@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from sqlalchemy import select
 from benchmarks.books import Books, Company, analyse, edge, insert_rows
 from benchmarks.figure import Effort, Figure, at_most
 from benchmarks.full_round_scene import DATABASES, databases
+from benchmarks.memory import peak_mib
 from benchmarks.turns import take_turns
 from common.db import tables
 from common.db.engine import Database
@@ -172,24 +172,14 @@ def _write(database_url: str, *arguments: str) -> Written:
             raise LocalServiceError("There is nothing to read from.")
         written = len(process.stdout.read(1))
         first = time.perf_counter()
-        peak_mib = 0.0
+        peak = 0.0
         while some := process.stdout.read(AT_ONCE):
             written += len(some)
-            peak_mib = _peak_mib(process.pid) or peak_mib
+            peak = peak_mib(process.pid) or peak
     if process.returncode or not written:
         raise LocalServiceError(f"entra-sms {arguments[0]} ended with {process.returncode} and wrote {written} bytes.")
     end = time.perf_counter()
-    return Written(1000 * (first - began), 1000 * (end - began), written, peak_mib)
-
-
-def _peak_mib(pid: int) -> float:
-    """Return the most memory that a process has had; 0 when it has ended. Not `ru_maxrss`: that begins with ours."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
+    return Written(1000 * (first - began), 1000 * (end - began), written, peak)
 
 
 def _over_http(run: Run, database_url: str, prepared: Prepared, plan: Plan, kind: str) -> Iterator[Figure]:

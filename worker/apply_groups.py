@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, delete, exists, or_, select, update
 
 from common.db.bulk import find_rows, insert_rows, put_rows
 from common.db.engine import batches
+from common.db.scan import rows_of
 from common.db.tables import changes, groups, memberships, rechecks, streams
 from common.db.visible import USER, is_visible
 from common.messages import Stream
@@ -99,7 +100,8 @@ def sweep_groups(writer: Writer) -> None:
     longer, and says nothing when they come back. The same holds for those whose removal waits for a decision, and for
     everybody who is unknown before the people have been read in full: he may be in the directory, or come back to it.
     """
-    unseen = and_(groups.c.tenant_id == writer.tenant_id, groups.c.generation < writer.generation)
+    mine = rows_of(writer.connection, groups, writer.tenant_id)
+    unseen = and_(mine, groups.c.generation < writer.generation)
     gone = hold_back_unseen(writer, Stream.GROUPS, unseen)
     remove_groups(writer, list(writer.connection.scalars(select(groups.c.object_id).where(gone))))
     _sweep_edges(writer)
@@ -111,7 +113,7 @@ def remove_groups(writer: Writer, object_ids: list[str]) -> None:
 
 
 def _sweep_edges(writer: Writer) -> None:
-    mine = memberships.c.tenant_id == writer.tenant_id
+    mine = rows_of(writer.connection, memberships, writer.tenant_id)
     restorable = exists().where(
         changes.c.tenant_id == writer.tenant_id,
         changes.c.object_id == memberships.c.member_id,

@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete
 
 from common.db.bulk import find_rows, insert_rows, put_rows
 from common.db.engine import batches
+from common.db.scan import rows_of
 from common.db.tables import contacts, rechecks
 from common.messages import Reason, Stream
 from common.phones import read_phone
@@ -81,7 +82,8 @@ def leave_scope(writer: Writer, object_ids: Sequence[str]) -> None:
 
 def sweep_users(writer: Writer) -> None:
     """Erase the contacts that neither the full round that just ended nor an incremental one saw since it began."""
-    unseen = and_(contacts.c.tenant_id == writer.tenant_id, contacts.c.generation < writer.generation)
+    mine = rows_of(writer.connection, contacts, writer.tenant_id)
+    unseen = and_(mine, contacts.c.generation < writer.generation)
     gone = hold_back_unseen(writer, Stream.USERS, unseen)
     writer.remove_rows("contact.removed", contacts, gone, [contacts.c.object_id])
 

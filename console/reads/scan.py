@@ -1,8 +1,7 @@
 """Going through all people of a tenant, where no index tells who is wanted.
 
-An index leads through a large book in the order of its ids, to a row in another place each time; to read the rows as
-they lie takes a fifth of that. So only the next people are looked at by id, among whom there are enough if many are
-wanted, and all others as they lie.
+An index leads through a large book in the order of its ids, to a row in another place each time (`common.db.scan`). So
+only the next people are looked at by id, among whom there are enough if many are wanted, and all others as they lie.
 """
 
 from __future__ import annotations
@@ -10,27 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, UnaryExpression, func, literal_column, select
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
+from common.db.scan import is_read_as_it_lies, without_index
 from common.db.tables import contacts
 
 BY_ID = 20_000
 """So many people are looked at by id."""
-SHARE = 4
-"""A tenant with less than this part of the rows in SQLite's file is not looked for among all of them."""
 
 _person = contacts.c
 
 
 def everybody(connection: Connection, tenant_id: str, *, after: str | None = None) -> list[ColumnElement[bool]]:
-    """Return the conditions of a statement that goes through all people of a tenant, or all after an object id.
-
-    PostgreSQL knows by itself how it reads them best. SQLite would always take the index.
-    """
-    as_they_lie = connection.dialect.name == "sqlite" and _is_much_of_the_file(connection, tenant_id)
+    """Return the conditions of a statement that goes through all people of a tenant, or all after an object id."""
+    as_they_lie = is_read_as_it_lies(connection, contacts, tenant_id)
     tenant, object_id = (
-        _without_index(column) if as_they_lie else column for column in (_person.tenant_id, _person.object_id)
+        without_index(column) if as_they_lie else column for column in (_person.tenant_id, _person.object_id)
     )
     return [tenant == tenant_id, *([object_id > after] if after is not None else [])]
 
@@ -58,13 +52,3 @@ def first_by_id(
     others = others.prefix_with("MATERIALIZED", dialect="postgresql")
     more = select(others).order_by(others.c.object_id).limit(limit - len(found))
     return [*found, *connection.execute(more).mappings()]
-
-
-def _is_much_of_the_file(connection: Connection, tenant_id: str) -> bool:
-    last_row = connection.scalar(select(func.max(literal_column("rowid"))).select_from(contacts)) or 0
-    share = select(_person.object_id).where(_person.tenant_id == tenant_id).offset(last_row // SHARE).limit(1)
-    return connection.scalar(share) is not None
-
-
-def _without_index(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return UnaryExpression(column, operator=custom_op("+"))

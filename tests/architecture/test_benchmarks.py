@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import benchmarks.__main__ as command
 from benchmarks import results
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figure import Effort, Figure, at_least, at_most
+from benchmarks.memory import peak_mib
 
 KEYS = ["name", "unit", "value", "spread", "aim", "met", "against"]
 
@@ -99,3 +102,14 @@ def test_a_run_writes_its_figures_and_their_table_unless_it_is_quick(
     assert "swift: one" in done.output
     assert [one.value for one in results.read()] == ([] if value is None else [value])
     assert (f"| one | {value:g} |" if value else "table of swift -->\n<!-- end") in page.read_text()
+
+
+BALLAST_MIB = 200
+
+
+def test_a_program_started_by_a_large_one_is_not_counted_as_large() -> None:
+    ballast = bytearray(b"x") * (BALLAST_MIB << 20)
+    says = "from benchmarks.memory import peak_mib; print(peak_mib())"
+    child = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    assert 0 < float(child.stdout) < BALLAST_MIB / 2
+    assert peak_mib() > BALLAST_MIB == len(ballast) >> 20
