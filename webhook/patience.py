@@ -52,6 +52,9 @@ _OVERLOADED = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: webhook\r\nRetry-After: 10\r\nContent-Type: application/json\r\n"
     b'Content-Length: 33\r\n\r\n{"error": "Service Unavailable"}\n'
 )
+PARTING_SECONDS = 2.0
+"""So long a client has to close its end after the last answer of a connection."""
+
 OVERLOADED_LOG_SECONDS = 1.0
 """It is said no more often; the metric counts each."""
 
@@ -67,6 +70,8 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         self._awaited: dict[gthread.TConn, tuple[wsgi.Response, Awaited]] = {}
         self._served_here: Any = None
         """The connection that the thread that waits for nobody serves right now, and must not wait for."""
+        self._parting: dict[gthread.TConn, float] = {}
+        """Connections that have had their last answer, in that order, and when they are closed at the latest."""
         self._calls: deque[Callable[[], None]] = deque()
         self._is_called = False
         self._turn_began_at = 0.0
@@ -171,7 +176,7 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
     def finish_request(self, conn: gthread.TConn, fs: Future[Any]) -> None:
         """Go on with a connection that has its answer; who waits for one is held until it is known."""
         if conn not in self._awaited:
-            super().finish_request(conn, fs)
+            self._go_on(conn, fs)
         elif not self._awaited[conn][1].when_known(lambda: self._call_soon(functools.partial(self._answer, conn))):
             self._answer(conn)
 
@@ -200,7 +205,52 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
         except Exception:
             log.exception("webhook_failed")  # and the others are answered all the same
             done.set_result(False)
-        super().finish_request(conn, done)
+        self._go_on(conn, done)
+
+    def _go_on(self, conn: gthread.TConn, done: Future[Any]) -> None:
+        """Wait for the next request of a connection that stays; part with one that does not."""
+        if done.exception() is None and not done.result():
+            self._part(conn)
+        else:
+            super().finish_request(conn, done)
+
+    def _part(self, conn: gthread.TConn) -> None:
+        """Say that nothing follows, and close when the client has closed, but wait for that without a thread.
+
+        Closed at once, the kernel would take the answer back if there is anything that was not read (RFC 9112, section
+        9.6). gunicorn waits with the thread that all the others need: two seconds for each client that keeps silent.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:  # it ended by itself
+            self._close(conn)
+            return
+        if self._has_more(conn):
+            self._parting[conn] = time.monotonic() + PARTING_SECONDS
+            go_on = functools.partial(self._on_parting_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, go_on)
+        else:
+            self._close(conn)
+
+    def _on_parting_readable(self, conn: gthread.TConn, _sock: socket.socket) -> None:
+        if not self._has_more(conn):
+            self._close(conn)
+
+    def _has_more(self, conn: gthread.TConn) -> bool:
+        """Throw away what came after the last answer; tell whether the client may send more."""
+        try:
+            return bool(conn.sock.recv(JUDGED_BYTES_LIMIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def _close(self, conn: gthread.TConn) -> None:
+        if self._parting.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def _waits_for_more(self, conn: gthread.TConn) -> bool:
         """Read what there is; `data_ready` tells whether it is a whole request."""
@@ -250,12 +300,14 @@ class PatientWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is 
                 _cut(conn)
 
     def murder_pending(self) -> None:
-        """Also say of whom it closes that a request had begun, and nothing more was said for some seconds."""
+        """Also say of whom it closes that a request had begun; and close who did not do so after the last answer."""
         now = time.monotonic()
         for conn in itertools.takewhile(lambda conn: conn.timeout <= now, self.pending_conns):
             if self._began.pop(conn, None) is not None:
                 log.info("slow_client_cut")
         super().murder_pending()
+        for conn in list(itertools.takewhile(lambda conn: self._parting[conn] <= now, self._parting)):
+            self._close(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what is no HTTP with a bare 400: gunicorn would explain, and log, what it was sent."""

@@ -20,7 +20,7 @@ from webhook.arrival import JUDGED_BYTES_LIMIT
 from webhook.group_commit import Group
 from webhook.later import Awaited
 from webhook.metrics import Metrics
-from webhook.patience import PRESSED_SECONDS, REQUEST_SECONDS, WAIT_SECONDS, PatientWorker
+from webhook.patience import PARTING_SECONDS, PRESSED_SECONDS, REQUEST_SECONDS, WAIT_SECONDS, PatientWorker
 
 
 class Worker(PatientWorker):
@@ -154,13 +154,16 @@ def test_who_has_not_waited_long_and_who_asks_something_else_is_served(
 
 
 class Alone(Serving):
-    """Without a pool, and with a poller that only says what it was asked to watch."""
+    """Without a pool, and with a poller that only remembers what it was asked to watch."""
 
     def __init__(self, application: Callable[..., Any]) -> None:
         super().__init__(application)
         self.given_threads: list[TConn] = []
         self.tpool = SimpleNamespace(submit=self._submitted)
-        self.poller = SimpleNamespace(register=lambda *_: None)
+        self.watched: dict[socket.socket, Callable[[socket.socket], None]] = {}
+        self.poller = SimpleNamespace(
+            register=lambda sock, _, call: self.watched.__setitem__(sock, call), unregister=self.watched.pop
+        )
         self._turn_began_at = time.monotonic()
 
     def _submitted(self, _handle: Any, conn: TConn) -> "Future[Any]":
@@ -242,6 +245,49 @@ def test_a_client_that_reads_no_answers_keeps_nobody_waiting(connection: Connect
         worker.finds(connection, POST % b"")
     assert [line["event"] for line in said] == ["slow_client_cut"]
     assert (list(worker.keepalived_conns), worker.nr_conns) == ([], 0)
+
+
+LAST_POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def parting(connection: Connection) -> Alone:
+    """A worker that has given a client the last answer on its connection, which the client does not close."""
+    worker = Alone(accepting)
+    worker.finds(connection, LAST_POST)
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+    assert is_cut(connection)  # the client is told that nothing follows
+    assert (list(worker.watched), worker.nr_conns) == ([connection.sock], 1)
+    return worker
+
+
+def test_a_client_that_closes_after_its_last_answer_is_waited_for_without_a_thread(
+    connection: Connection, parting: Alone
+) -> None:
+    connection.client.sendall(b"more, which nobody reads")
+    parting.watched[connection.sock](connection.sock)
+    assert (list(parting.watched), parting.nr_conns) == ([connection.sock], 1)
+    connection.client.close()
+    parting.watched[connection.sock](connection.sock)
+    assert (parting.watched, parting.nr_conns, connection.sock.fileno()) == ({}, 0, -1)
+
+
+def test_a_client_that_never_closes_is_closed_after_a_while(connection: Connection, parting: Alone) -> None:
+    parting._parting[parting.conn] -= PARTING_SECONDS - 1
+    parting.murder_pending()
+    assert parting.nr_conns == 1
+    parting._parting[parting.conn] -= 1
+    parting.murder_pending()
+    assert (parting.watched, parting._parting, parting.nr_conns, connection.sock.fileno()) == ({}, {}, 0, -1)
+
+
+def test_a_client_that_has_closed_before_its_last_answer_is_closed_at_once(connection: Connection) -> None:
+    worker = Alone(accepting)
+    connection.client.sendall(LAST_POST)
+    connection.client.shutdown(socket.SHUT_WR)
+    worker.enqueue_req(worker._known(connection))
+    assert said_to(connection).startswith(b"HTTP/1.1 202 ")
+    assert (worker.watched, worker.nr_conns, connection.sock.fileno()) == ({}, 0, -1)
 
 
 def test_a_connection_that_makes_the_worker_fail_is_closed_and_no_more(
