@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from common.db.engine import Database, batches
+from common.db.engine import SQLITE_CACHE_KIB, Database, batches
 from common.db.tables import changes, contacts, streams, tenants
 from common.errors import DatabaseUnavailableError, SettingsError
 
@@ -204,6 +204,15 @@ def test_a_new_sqlite_file_gets_its_folder(tmp_path: Path) -> None:
         connection.execute(text("CREATE TABLE t (x)"))
     database.close()
     assert (tmp_path / "a/b/c.sqlite3").is_file()
+
+
+def test_sqlite_keeps_more_of_the_file_for_who_writes_it(tmp_path: Path) -> None:
+    database = Database.from_url(f"sqlite:///{tmp_path / 'book.sqlite3'}")
+    with database.read() as connection:
+        assert connection.scalar(text("PRAGMA cache_size")) == -2_000  # KiB, and SQLite's own
+    with database.write() as connection:
+        assert connection.scalar(text("PRAGMA cache_size")) == -SQLITE_CACHE_KIB
+    database.close()
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (500, [500]), (501, [500, 1])])
