@@ -24,7 +24,7 @@ from common.errors import DatabaseUnavailableError, SettingsError
 
 SQLITE_BUSY_SECONDS = 30
 SQLITE_CACHE_KIB = 8_192
-"""What a connection that writes keeps of the file. Who only reads is as fast with the 2,000 that SQLite keeps itself."""
+"""What a connection that writes keeps of the file. One that only reads has the 2,000 that SQLite keeps itself."""
 SQLITE_CHECKPOINT_PAGES = 4_000
 """So many changed pages (of 4 KiB) gather in the log before they go into the file: many change again and again."""
 POOL_SIZE = 20
