@@ -43,6 +43,9 @@ PRESSED_SECONDS = 3.0
 WAIT_SECONDS = 0.1
 """A notification that has waited for longer until its turn comes is refused, which costs little."""
 
+PARTING_SECONDS = 2.0
+"""So long a client has to close its end after the last answer of a connection."""
+
 _MALFORMED = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
     b'{"error": "Bad Request"}\n'
@@ -52,9 +55,6 @@ _OVERLOADED = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: webhook\r\nRetry-After: 10\r\nContent-Type: application/json\r\n"
     b'Content-Length: 33\r\n\r\n{"error": "Service Unavailable"}\n'
 )
-PARTING_SECONDS = 2.0
-"""So long a client has to close its end after the last answer of a connection."""
-
 OVERLOADED_LOG_SECONDS = 1.0
 """It is said no more often; the metric counts each."""
 
